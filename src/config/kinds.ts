@@ -1,0 +1,259 @@
+import type { ZodType } from "zod";
+import { nearest } from "./nearest.ts";
+import { ValueError } from "./option.ts";
+
+/** The parts of zod that kinds build machine-file checks from. Passed in, so that runs without a machine file never load it. */
+export type Zod = typeof import("zod").z;
+
+/** A kind of value: how it is written as text, and what may stand for it in a machine file. */
+export interface Kind<T> {
+	/** How help names a value, such as `SIZE`. */
+	readonly placeholder: string;
+	/** @throws ValueError that says what would be right. */
+	parse(text: string): T;
+	/** What the machine file accepts; {@link fromFile} turns it into text for {@link parse}. */
+	schema(z: Zod): ZodType;
+	/** Text of a value that passed {@link schema}. */
+	fromFile(value: unknown): string;
+}
+
+const scalarText = (value: unknown): string => (value === null ? "null" : String(value));
+
+function integerOf(text: string): number | undefined {
+	if (!/^(0x[0-9a-f]+|[0-9]+)$/i.test(text)) return undefined;
+	const value = Number(text);
+	return Number.isSafeInteger(value) ? value : undefined;
+}
+
+const SIZE = /^([0-9]+|0x[0-9a-f]+)(?:([kmgt])(?:i?b)?)?$/i;
+const SIZE_UNITS: Readonly<Record<string, number>> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+/** Bytes: a number, or a number with K, M, G or T (powers of 1024). */
+export function size(limits: { readonly min: number; readonly max: number; readonly multiple: number }): Kind<number> {
+	return {
+		placeholder: "SIZE",
+		parse(text) {
+			const [, digits, unit] = SIZE.exec(text.trim()) ?? [];
+			if (digits === undefined)
+				throw new ValueError(`"${text}" is not a size; write bytes or a number with K, M or G, such as 128M`);
+			const bytes = Number(digits) * (unit === undefined ? 1 : (SIZE_UNITS[unit.toLowerCase()] ?? 1));
+			if (bytes < limits.min) {
+				const hint = unit === undefined ? ` (a bare number is bytes; did you mean ${text}M?)` : "";
+				throw new ValueError(`${text} is too small; at least ${sizeText(limits.min)} is needed${hint}`);
+			}
+			if (bytes > limits.max) throw new ValueError(`${text} is too large; at most ${sizeText(limits.max)} is possible`);
+			if (bytes % limits.multiple !== 0)
+				throw new ValueError(`${text} is not a multiple of ${sizeText(limits.multiple)}`);
+			return bytes;
+		},
+		schema: (z) =>
+			z
+				.union([z.int().min(limits.min).max(limits.max), z.string().regex(SIZE)])
+				.meta({ description: "bytes, or a number with K, M, G or T (powers of 1024)" }),
+		fromFile: scalarText,
+	};
+}
+
+/** Bytes in the largest unit that divides them, as the size kind reads them: `128M`. */
+export function sizeText(bytes: number): string {
+	for (const unit of ["t", "g", "m", "k"]) {
+		const scale = SIZE_UNITS[unit] ?? 1;
+		if (bytes >= scale && bytes % scale === 0) return `${bytes / scale}${unit.toUpperCase()}`;
+	}
+	return `${bytes} bytes`;
+}
+
+const DURATION = /^([0-9]+(?:\.[0-9]+)?)(ns|us|ms|s|m|h)$/;
+const NANOSECONDS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
+
+/** A time span: a number with ns, us, ms, s, m or h. The value is in units of `unit` nanoseconds. */
+export function duration(unit: "ms" | "ns"): Kind<number> {
+	return {
+		placeholder: "DURATION",
+		parse(text) {
+			const [, number, suffix] = DURATION.exec(text.trim()) ?? [];
+			if (number === undefined || suffix === undefined) {
+				throw new ValueError(
+					`"${text}" is not a duration; write a number with ns, us, ms, s, m or h, such as 30s or 500ms`,
+				);
+			}
+			const ns = Number(number) * (NANOSECONDS[suffix] ?? 1);
+			if (ns <= 0)
+				throw new ValueError(`a duration of ${text} is no time at all; write more than zero or leave it out`);
+			if (!(ns <= Number.MAX_SAFE_INTEGER)) throw new ValueError(`${text} is too long; at most 2500h is possible`);
+			return unit === "ns" ? Math.ceil(ns) : ns / 1e6;
+		},
+		schema: (z) => z.string().regex(DURATION).meta({ description: "a number with ns, us, ms, s, m or h" }),
+		fromFile: scalarText,
+	};
+}
+
+const COUNT = /^([0-9]+(?:_[0-9]+)*)([kMGT]?)$/;
+const COUNT_UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
+
+/** How many of something: 1 to 2^53 - 1, with k, M, G or T for powers of 1000. */
+export const count: Kind<number> = {
+	placeholder: "N",
+	parse(text) {
+		const [, digits, unit] = COUNT.exec(text.trim()) ?? [];
+		const value = Number(digits?.replaceAll("_", "")) * (COUNT_UNITS[unit ?? ""] ?? 1);
+		if (!Number.isSafeInteger(value) || value < 1) {
+			throw new ValueError(`"${text}" is not a count; write a number from 1, such as 5000000 or 5M (powers of 1000)`);
+		}
+		return value;
+	},
+	schema: (z) =>
+		z
+			.union([z.int().min(1), z.string().regex(COUNT)])
+			.meta({ description: "a number, or a number with k, M, G or T (powers of 1000)" }),
+	fromFile: scalarText,
+};
+
+/** An I/O port, or `off`. */
+export const portOrOff: Kind<number | "off"> = {
+	placeholder: "PORT|off",
+	parse(text) {
+		if (text === "off") return "off";
+		const port = integerOf(text);
+		if (port === undefined || port > 0xffff)
+			throw new ValueError(`"${text}" is not an I/O port; write 0 to 0xffff, or off`);
+		return port;
+	},
+	schema: (z) =>
+		z
+			.union([z.int().min(0).max(0xffff), z.literal("off"), z.string().regex(/^0x[0-9a-fA-F]{1,4}$/)])
+			.meta({ description: "an I/O port from 0 to 0xffff, or off" }),
+	fromFile: (value) => (value === false ? "off" : scalarText(value)),
+};
+
+/** One word out of a few. */
+export function choice<const T extends string>(...words: readonly T[]): Kind<T> {
+	return {
+		placeholder: words.join("|"),
+		parse(text) {
+			const found = words.find((word) => word === text);
+			if (found === undefined)
+				throw new ValueError(`"${text}" is not one of ${words.join(", ")}${nearest(text, words)}`);
+			return found;
+		},
+		schema: (z) => z.enum(words as readonly [T, ...T[]]),
+		fromFile: scalarText,
+	};
+}
+
+/** Several words out of a few, separated by commas; `all` stands for every one, `none` for the empty list. */
+export function words<const T extends string>(...all: readonly T[]): Kind<readonly T[]> {
+	const one = choice<T | "all" | "none">("none", "all", ...all);
+	return {
+		placeholder: "LIST",
+		parse(text) {
+			const chosen = new Set<T>();
+			for (const part of text.split(",")) {
+				const word = one.parse(part.trim());
+				if (word === "all") for (const each of all) chosen.add(each);
+				else if (word !== "none") chosen.add(word);
+			}
+			return [...chosen];
+		},
+		schema: (z) =>
+			z
+				.union([z.array(one.schema(z)), z.string()])
+				.meta({ description: "a list of words, or words separated by commas" }),
+		fromFile: (value) => (Array.isArray(value) ? value.join(",") : scalarText(value)),
+	};
+}
+
+/** A file's path; in a machine file, relative to that file's folder. */
+export const path: Kind<string> = {
+	placeholder: "FILE",
+	parse(text) {
+		if (text === "") throw new ValueError("a file name is missing");
+		if (text.includes("\0")) throw new ValueError("a file name cannot contain a NUL character");
+		return text;
+	},
+	schema: (z) => z.string().min(1),
+	fromFile: scalarText,
+};
+
+/** Any text but none at all. */
+export const text: Kind<string> = {
+	placeholder: "TEXT",
+	parse(given) {
+		if (given === "") throw new ValueError("the text is empty");
+		return given;
+	},
+	schema: (z) => z.union([z.string().min(1), z.number(), z.boolean()]).meta({ description: "any text" }),
+	fromFile: scalarText,
+};
+
+/** Where a console's bytes go. Only `stdio` also brings input. */
+export type OutputTarget =
+	| { readonly to: "stdio" }
+	| { readonly to: "null" }
+	| { readonly to: "file"; readonly path: string };
+
+/** `stdio`, `null` or `file:PATH`. */
+export const output: Kind<OutputTarget> = {
+	placeholder: "stdio|null|file:PATH",
+	parse(given) {
+		if (given === "stdio" || given === "null") return { to: given };
+		if (given.startsWith("file:")) return { to: "file", path: path.parse(given.slice("file:".length)) };
+		throw new ValueError(
+			`"${given}" is not an output; write stdio, null or file:PATH${nearest(given, ["stdio", "null"])}`,
+		);
+	},
+	schema: (z) =>
+		z
+			.union([z.enum(["stdio", "null"]), z.string().regex(/^file:./s), z.null()])
+			.meta({ description: "stdio, null or file:PATH" }),
+	fromFile: scalarText,
+};
+
+/** A flash image: kept durably in its file unless readonly. */
+export interface FlashImage {
+	readonly path: string;
+	readonly readonly: boolean;
+}
+
+const READONLY_SUFFIX = ",readonly";
+
+/** `FILE` or `FILE,readonly`. */
+export const flashImage: Kind<FlashImage> = {
+	placeholder: "FILE[,readonly]",
+	parse(given) {
+		const readonly = given.endsWith(READONLY_SUFFIX);
+		return { path: path.parse(readonly ? given.slice(0, -READONLY_SUFFIX.length) : given), readonly };
+	},
+	schema: (z) =>
+		z
+			.union([z.string().min(1), z.strictObject({ file: z.string().min(1), readonly: z.boolean().optional() })])
+			.meta({ description: "a file name, with ,readonly after it to protect it" }),
+	fromFile(value) {
+		if (typeof value === "object" && value !== null && "file" in value) {
+			return `${String(value.file)}${"readonly" in value && value.readonly === true ? READONLY_SUFFIX : ""}`;
+		}
+		return scalarText(value);
+	},
+};
+
+const DATE = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2}))?Z?)?$/;
+
+/** What a real-time clock shows at power-on: `utc`, the host's time, or milliseconds since 1970-01-01T00:00Z. */
+export type RtcStart = "utc" | number;
+
+/** `utc`, or a date with or without a time of day, in UTC. */
+export const rtcStart: Kind<RtcStart> = {
+	placeholder: "utc|DATE",
+	parse(given) {
+		if (given === "utc") return "utc";
+		const [, year, month, day, hour = "00", minute = "00", second = "00"] = DATE.exec(given.trim()) ?? [];
+		const canonical = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
+		const ms = Date.parse(canonical);
+		if (Number.isNaN(ms) || new Date(ms).toISOString() !== canonical) {
+			throw new ValueError(`"${given}" is not a date; write utc, 2026-01-31 or 2026-01-31T12:00:00`);
+		}
+		return ms;
+	},
+	schema: (z) => z.string().meta({ description: "utc, or a date such as 2026-01-31 or 2026-01-31T12:00:00 (UTC)" }),
+	fromFile: scalarText,
+};

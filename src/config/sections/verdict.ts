@@ -1,0 +1,25 @@
+import { choice, path, text } from "../kinds.ts";
+import { list, optional, required } from "../option.ts";
+
+export const verdict = [
+	list({
+		key: "expect",
+		name: "expect",
+		kind: text,
+		help: "end with success once TEXT, and every other --expect, has appeared on a serial or debug console; repeatable",
+	}),
+	list({
+		key: "failOn",
+		name: "fail-on",
+		kind: text,
+		help: "end with failure as soon as TEXT appears on a serial or debug console; repeatable",
+	}),
+	required({
+		key: "romWrites",
+		name: "rom-writes",
+		kind: choice("summary", "log", "stop", "off"),
+		default: "summary",
+		help: "stores to ROM: sum them up at the end, log each, stop at the first, or say nothing",
+	}),
+	optional({ key: "result", name: "result", kind: path, help: "write the outcome to FILE as JSON" }),
+] as const;
