@@ -1,6 +1,8 @@
 import type { Logger } from "../base/logger.ts";
 import type { ByteSink } from "../bus/device.ts";
+import type { TraceCategory } from "../config/index.ts";
 import type { RomWriteSink } from "../debug/rom-write.ts";
+import type { ByteSource } from "../host/byte-source.ts";
 
 export type { CodeMode, RomWrite, RomWriteSink } from "../debug/rom-write.ts";
 
@@ -39,6 +41,16 @@ export interface Outcome {
 	readonly instructions: number;
 	/** Guest time since power-on, nanoseconds. */
 	readonly guestTimeNs: number;
+	/** One for each flash unit, unit 0 first. */
+	readonly flash: readonly FlashActivity[];
+}
+
+/** What the guest did with one flash unit. */
+export interface FlashActivity {
+	/** Times the unit went from array reads to command mode or back. */
+	readonly romdSwitches: number;
+	readonly erasedBlocks: number;
+	readonly programmedBytes: number;
 }
 
 /** The VGA text screen: `cells` are character and attribute pairs, row by row. */
@@ -50,15 +62,37 @@ export interface TextScreen {
 	readonly cursor: number | undefined;
 }
 
+/** A serial port's outer side. */
+export interface SerialLine {
+	readonly output: ByteSink;
+	/** Absent where nothing can ever come in. */
+	readonly input?: ByteSource;
+}
+
 /** What a machine stands on. Everything is called from within `run()`, synchronously. */
 export interface MachineHost {
 	/** One for each serial port, COM1 first. */
-	readonly serial: readonly ByteSink[];
+	readonly serial: readonly SerialLine[];
 	readonly debugcon: ByteSink;
 	readonly log: Logger;
 	readonly romWrites: RomWriteSink;
 	/** One line for each event of a category in `config.trace`. */
-	readonly trace?: (category: string, line: string) => void;
+	readonly trace?: (category: TraceCategory, line: string) => void;
 	/** Called now and then while the screen changes, and once at the end of the run. */
 	readonly screen?: (screen: TextScreen) => void;
+}
+
+/** What the command needs of a machine. */
+export interface RunningMachine {
+	/**
+	 * Runs until the guest, a limit or {@link stop} ends it. Gives the event loop a turn every few milliseconds of host time.
+	 * @throws UserError when the machine cannot be built from its configuration; Bug on an error of tsvmm's own.
+	 */
+	run(): Promise<Outcome>;
+	/** Ends the run once the current exit has been handled. The first reason given counts. */
+	stop(reason: StopReason): void;
+	/** Guest instructions retired since power-on. */
+	readonly instructions: number;
+	/** SHA-256 of guest RAM, in hexadecimal. */
+	ramHash(): string;
 }
