@@ -1,3 +1,4 @@
+import { isAbsolute, join } from "node:path";
 import type { ZodType } from "zod";
 import { nearest } from "./nearest.ts";
 import { ValueError } from "./option.ts";
@@ -15,6 +16,10 @@ export interface Kind<T> {
 	schema(z: Zod): ZodType;
 	/** Text of a value that passed {@link schema}. */
 	fromFile(value: unknown): string;
+	/** Names of the fields where an object may stand for the value in a machine file. */
+	readonly fields?: readonly string[];
+	/** The value with its paths taken relative to `folder`: for machine files. */
+	rebase?(value: T, folder: string): T;
 }
 
 const scalarText = (value: unknown): string => (value === null ? "null" : String(value));
@@ -25,7 +30,7 @@ function integerOf(text: string): number | undefined {
 	return Number.isSafeInteger(value) ? value : undefined;
 }
 
-const SIZE = /^([0-9]+|0x[0-9a-f]+)(?:([kmgt])(?:i?b)?)?$/i;
+const SIZE = /^([0-9]+|0x[0-9a-fA-F]+)(?:([kKmMgGtT])(?:[iI]?[bB])?)?$/;
 const SIZE_UNITS: Readonly<Record<string, number>> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
 
 /** Bytes: a number, or a number with K, M, G or T (powers of 1024). */
@@ -158,10 +163,12 @@ export function words<const T extends string>(...all: readonly T[]): Kind<readon
 		schema: (z) =>
 			z
 				.union([z.array(one.schema(z)), z.string()])
-				.meta({ description: "a list of words, or words separated by commas" }),
+				.meta({ description: `a list of, or separated by commas: none, all, ${all.join(", ")}` }),
 		fromFile: (value) => (Array.isArray(value) ? value.join(",") : scalarText(value)),
 	};
 }
+
+const rebased = (file: string, folder: string): string => (isAbsolute(file) ? file : join(folder, file));
 
 /** A file's path; in a machine file, relative to that file's folder. */
 export const path: Kind<string> = {
@@ -171,8 +178,9 @@ export const path: Kind<string> = {
 		if (text.includes("\0")) throw new ValueError("a file name cannot contain a NUL character");
 		return text;
 	},
-	schema: (z) => z.string().min(1),
+	schema: (z) => z.string().min(1).meta({ description: "a file name, relative to the machine file" }),
 	fromFile: scalarText,
+	rebase: rebased,
 };
 
 /** Any text but none at all. */
@@ -182,7 +190,8 @@ export const text: Kind<string> = {
 		if (given === "") throw new ValueError("the text is empty");
 		return given;
 	},
-	schema: (z) => z.union([z.string().min(1), z.number(), z.boolean()]).meta({ description: "any text" }),
+	schema: (z) =>
+		z.string().min(1).meta({ description: "a text, in quotes where YAML would take it for something else" }),
 	fromFile: scalarText,
 };
 
@@ -207,6 +216,7 @@ export const output: Kind<OutputTarget> = {
 			.union([z.enum(["stdio", "null"]), z.string().regex(/^file:./s), z.null()])
 			.meta({ description: "stdio, null or file:PATH" }),
 	fromFile: scalarText,
+	rebase: (value, folder) => (value.to === "file" ? { to: "file", path: rebased(value.path, folder) } : value),
 };
 
 /** A flash image: kept durably in its file unless readonly. */
@@ -220,6 +230,7 @@ const READONLY_SUFFIX = ",readonly";
 /** `FILE` or `FILE,readonly`. */
 export const flashImage: Kind<FlashImage> = {
 	placeholder: "FILE[,readonly]",
+	fields: ["file", "readonly"],
 	parse(given) {
 		const readonly = given.endsWith(READONLY_SUFFIX);
 		return { path: path.parse(readonly ? given.slice(0, -READONLY_SUFFIX.length) : given), readonly };
@@ -227,13 +238,14 @@ export const flashImage: Kind<FlashImage> = {
 	schema: (z) =>
 		z
 			.union([z.string().min(1), z.strictObject({ file: z.string().min(1), readonly: z.boolean().optional() })])
-			.meta({ description: "a file name, with ,readonly after it to protect it" }),
+			.meta({ description: "a file name, with ,readonly after it to protect it, or file: NAME and readonly: true" }),
 	fromFile(value) {
 		if (typeof value === "object" && value !== null && "file" in value) {
 			return `${String(value.file)}${"readonly" in value && value.readonly === true ? READONLY_SUFFIX : ""}`;
 		}
 		return scalarText(value);
 	},
+	rebase: (value, folder) => ({ ...value, path: rebased(value.path, folder) }),
 };
 
 const DATE = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2}))?Z?)?$/;
