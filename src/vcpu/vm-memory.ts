@@ -41,7 +41,8 @@ export class VmMemory {
 		assert(Number.isSafeInteger(bytes) && bytes > 0, "allocation size");
 		const at = this.next;
 		const end = at + Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
-		if (end > MEMORY_LIMIT) throw new UserError(`guest memory of ${bytes} bytes does not fit: all of it must stay below 4 GiB`);
+		if (end > MEMORY_LIMIT)
+			throw new UserError(`guest memory of ${bytes} bytes does not fit: all of it must stay below 4 GiB`);
 		const missing = Math.ceil((end - this.size) / WASM_PAGE);
 		if (missing > 0) {
 			try {

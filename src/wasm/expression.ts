@@ -1,16 +1,6 @@
 import { assert } from "../base/errors.ts";
 import type { ByteWriter } from "./bytes.ts";
-import {
-	BINARY,
-	COMPARE,
-	LOADS,
-	type LoadKind,
-	OP,
-	STORES,
-	type StoreKind,
-	UNARY,
-	type ValueType,
-} from "./opcodes.ts";
+import { BINARY, COMPARE, LOADS, type LoadKind, OP, STORES, type StoreKind, UNARY, type ValueType } from "./opcodes.ts";
 
 /** What an argument may be: an expression, or a literal of the other operand's type. */
 export type Arg = Ex | number | bigint;
@@ -27,7 +17,14 @@ export abstract class Ex {
 	private binary(op: keyof typeof BINARY, other: Arg): Ex {
 		const right = literal(this.type, other);
 		const b = right.constant;
-		if (b !== undefined && BigInt(b) === 0n && op !== "mul" && op !== "and" && !op.startsWith("div") && !op.startsWith("rem"))
+		if (
+			b !== undefined &&
+			BigInt(b) === 0n &&
+			op !== "mul" &&
+			op !== "and" &&
+			!op.startsWith("div") &&
+			!op.startsWith("rem")
+		)
 			return this;
 		const a = this.constant;
 		if (typeof a === "number" && typeof b === "number" && this.type === "i32") {
@@ -363,7 +360,10 @@ export class CallIndirect extends Ex {
 	private readonly element: Ex;
 	constructor(typeIndex: number, signature: Signature, element: Ex, args: readonly Ex[]) {
 		super();
-		assert(args.every((arg, i) => arg.type === signature.params[i]), "operand types of call_indirect");
+		assert(
+			args.every((arg, i) => arg.type === signature.params[i]),
+			"operand types of call_indirect",
+		);
 		this.typeIndex = typeIndex;
 		this.signature = signature;
 		this.element = element;

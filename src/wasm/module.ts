@@ -1,6 +1,6 @@
 import { assert } from "../base/errors.ts";
 import { ByteWriter } from "./bytes.ts";
-import { type Arg, CallIndirect, type Callee, type Ex, literal, type Signature } from "./expression.ts";
+import { type Arg, type Callee, CallIndirect, type Ex, literal, type Signature } from "./expression.ts";
 import { FunctionBuilder } from "./function.ts";
 import { VALUE_TYPES, type ValueType } from "./opcodes.ts";
 

@@ -1,0 +1,64 @@
+import { assert } from "../base/errors.ts";
+
+/** Opcode maps: one-byte, 0F, 0F 38, 0F 3A. */
+export type OpcodeMap = 0 | 1 | 2 | 3;
+
+/** An encoding in SDM notation, taken apart. */
+export interface Encoding {
+	readonly text: string;
+	/** Mandatory prefix: 0 none required, 0x66, 0xF3, 0xF2; -1: none of them allowed (NP). */
+	readonly prefix: 0 | 0x66 | 0xf3 | 0xf2 | -1;
+	readonly map: OpcodeMap;
+	readonly opcode: number;
+	/** The low three bits of the opcode name a register. */
+	readonly plusRegister: boolean;
+	/** `/r`, a digit `/0`–`/7`, or no ModRM. */
+	readonly modrm: "r" | number | undefined;
+	/** A whole ModRM byte belongs to the opcode (0F 01 D0). */
+	readonly exact: number | undefined;
+}
+
+/**
+ * Reads `80 /2 ib`, `F3 0F B8 /r`, `NP 0F 0D /1`, `B8+r iv`, `0F 01 D0`. Immediate notes (`ib`, `iz`, `cb` …) are for the
+ * reader: operand codes decide.
+ */
+export function parseEncoding(text: string): Encoding {
+	const words: string[] = text.split(" ");
+	let prefix: Encoding["prefix"] = 0;
+	if (words[0] === "NP") {
+		prefix = -1;
+		words.shift();
+	} else if (words.length > 1 && words[1] === "0F" && ["66", "F3", "F2"].includes(words[0] ?? "")) {
+		prefix = Number.parseInt(words.shift() ?? "", 16) as 0x66 | 0xf3 | 0xf2;
+	}
+	let map: OpcodeMap = 0;
+	if (words[0] === "0F" && words.length > 1) {
+		words.shift();
+		map = 1;
+		const [second, third] = [words[0] as string | undefined, words[1]];
+		if ((second === "38" || second === "3A") && third !== undefined && /^[0-9A-F]{2}/.test(third)) {
+			words.shift();
+			map = second === "38" ? 2 : 3;
+		}
+	}
+	const first = words.shift() ?? "";
+	const match = /^([0-9A-F]{2})(\+r)?$/.exec(first);
+	assert(match, `opcode in "${text}"`);
+	let modrm: Encoding["modrm"];
+	let exact: number | undefined;
+	for (const word of words) {
+		if (word === "/r") modrm = "r";
+		else if (/^\/[0-7]$/.test(word)) modrm = Number(word[1]);
+		else if (/^[0-9A-F]{2}$/.test(word)) exact = Number.parseInt(word, 16);
+		else assert(/^(i[bwdzqv]|c[bwdz]|m[oz]|ap)$/.test(word), `"${word}" in "${text}"`);
+	}
+	return {
+		text,
+		prefix,
+		map,
+		opcode: Number.parseInt(match[1] ?? "", 16),
+		plusRegister: match[2] !== undefined,
+		modrm,
+		exact,
+	};
+}

@@ -1,0 +1,225 @@
+import { assert } from "../base/errors.ts";
+
+/** Widths of values in bits; 1 is a truth value. Values are unsigned, modulo 2^width. */
+export type Width = 1 | 8 | 16 | 32 | 64;
+
+export type UnaryOp = "not" | "neg" | "ctz" | "clz" | "popcnt" | "bswap";
+export type BinaryOp =
+	| "add"
+	| "sub"
+	| "mul"
+	| "and"
+	| "or"
+	| "xor"
+	| "shl"
+	| "shrU"
+	| "shrS"
+	| "rotl"
+	| "rotr"
+	| "divU"
+	| "remU"
+	| "divS"
+	| "remS";
+export type CompareOp = "eq" | "ne" | "ltU" | "ltS" | "leU" | "leS";
+
+/** EFLAGS bits that arithmetic touches (SDM 1 3.4.3.1), by bit number. */
+export const FLAG_BITS = { cf: 0, pf: 2, af: 4, zf: 6, sf: 7, of: 11 } as const;
+export type Flag = keyof typeof FLAG_BITS;
+
+/** State that expressions may read: system registers, and selectors of the table registers. */
+export type StateName = "cr0" | "ldtrSelector" | "trSelector" | "cpl";
+
+export type Node =
+	| { readonly kind: "const"; readonly value: bigint }
+	/** The n-th value that the instruction loads: a register or memory operand, a popped word. */
+	| { readonly kind: "load"; readonly index: number }
+	/** A register named by the instruction itself; `high` picks AH, CH, DH, BH. */
+	| { readonly kind: "register"; readonly register: number; readonly high: boolean }
+	/** An immediate operand, extended to the node's width. */
+	| { readonly kind: "immediate"; readonly operand: number; readonly signed: boolean }
+	/** Arithmetic flag before the instruction. */
+	| { readonly kind: "flag"; readonly flag: Flag }
+	/** Condition 0..15 of SDM 2 appendix B.1.4.7 on the flags before the instruction. */
+	| { readonly kind: "condition"; readonly code: number }
+	/** The instruction pointer behind this instruction (not linear). */
+	| { readonly kind: "nextIp" }
+	/** Offset of the memory operand within its segment, after address-size wrap. */
+	| { readonly kind: "effectiveAddress" }
+	/** Number (ES 0 … GS 5) of the memory operand's segment. */
+	| { readonly kind: "segment" }
+	/** Register field of an operand (for control, debug and segment registers): its number. */
+	| { readonly kind: "registerNumber"; readonly operand: number }
+	/** Bytes of this instruction's address size: 2, 4 or 8. */
+	| { readonly kind: "addressSize" }
+	/** All ones of this instruction's address size, 64 bits wide. */
+	| { readonly kind: "addressMask" }
+	/** Processor state that an instruction shows as it is. */
+	| { readonly kind: "state"; readonly name: StateName }
+	/** Prefix in force: 0 none, 0xF2 or 0xF3. */
+	| { readonly kind: "repeat" }
+	| { readonly kind: "unary"; readonly op: UnaryOp; readonly a: Expr }
+	| { readonly kind: "binary"; readonly op: BinaryOp; readonly a: Expr; readonly b: Expr }
+	| { readonly kind: "compare"; readonly op: CompareOp; readonly a: Expr; readonly b: Expr }
+	| { readonly kind: "select"; readonly condition: Expr; readonly a: Expr; readonly b: Expr }
+	| { readonly kind: "zext" | "sext" | "trunc"; readonly a: Expr };
+
+export type ExprArg = Expr | number | bigint;
+
+/**
+ * A pure value of a fixed width. Shared nodes are evaluated once. Shift and rotate counts have the width of the value
+ * and must be below it; divisors must not be 0.
+ */
+export class Expr {
+	readonly node: Node;
+	readonly width: Width;
+	constructor(width: Width, node: Node) {
+		this.width = width;
+		this.node = node;
+	}
+
+	private arg(other: ExprArg): Expr {
+		const expr = typeof other === "object" ? other : constant(this.width, other);
+		assert(expr.width === this.width, `widths differ: ${this.width} and ${expr.width}`);
+		return expr;
+	}
+	private binary(op: BinaryOp, other: ExprArg): Expr {
+		return new Expr(this.width, { kind: "binary", op, a: this, b: this.arg(other) });
+	}
+	private compare(op: CompareOp, other: ExprArg): Expr {
+		return new Expr(1, { kind: "compare", op, a: this, b: this.arg(other) });
+	}
+	private unary(op: UnaryOp): Expr {
+		return new Expr(this.width, { kind: "unary", op, a: this });
+	}
+	add(other: ExprArg): Expr {
+		return this.binary("add", other);
+	}
+	sub(other: ExprArg): Expr {
+		return this.binary("sub", other);
+	}
+	/** The low half of the product. */
+	mul(other: ExprArg): Expr {
+		return this.binary("mul", other);
+	}
+	and(other: ExprArg): Expr {
+		return this.binary("and", other);
+	}
+	or(other: ExprArg): Expr {
+		return this.binary("or", other);
+	}
+	xor(other: ExprArg): Expr {
+		return this.binary("xor", other);
+	}
+	shl(other: ExprArg): Expr {
+		return this.binary("shl", other);
+	}
+	shrU(other: ExprArg): Expr {
+		return this.binary("shrU", other);
+	}
+	shrS(other: ExprArg): Expr {
+		return this.binary("shrS", other);
+	}
+	rotl(other: ExprArg): Expr {
+		return this.binary("rotl", other);
+	}
+	rotr(other: ExprArg): Expr {
+		return this.binary("rotr", other);
+	}
+	divU(other: ExprArg): Expr {
+		return this.binary("divU", other);
+	}
+	remU(other: ExprArg): Expr {
+		return this.binary("remU", other);
+	}
+	divS(other: ExprArg): Expr {
+		return this.binary("divS", other);
+	}
+	remS(other: ExprArg): Expr {
+		return this.binary("remS", other);
+	}
+	eq(other: ExprArg): Expr {
+		return this.compare("eq", other);
+	}
+	ne(other: ExprArg): Expr {
+		return this.compare("ne", other);
+	}
+	ltU(other: ExprArg): Expr {
+		return this.compare("ltU", other);
+	}
+	ltS(other: ExprArg): Expr {
+		return this.compare("ltS", other);
+	}
+	leU(other: ExprArg): Expr {
+		return this.compare("leU", other);
+	}
+	leS(other: ExprArg): Expr {
+		return this.compare("leS", other);
+	}
+	not(): Expr {
+		return this.unary("not");
+	}
+	neg(): Expr {
+		return this.unary("neg");
+	}
+	/** Number of trailing zeros; the width for 0. */
+	ctz(): Expr {
+		return this.unary("ctz");
+	}
+	clz(): Expr {
+		return this.unary("clz");
+	}
+	popcnt(): Expr {
+		return this.unary("popcnt");
+	}
+	/** Byte order reversed. */
+	bswap(): Expr {
+		return this.unary("bswap");
+	}
+	/** `a` where this truth value holds, else `b`. Both are evaluated. */
+	select(a: Expr, b: ExprArg): Expr {
+		assert(this.width === 1, "select on a truth value");
+		return new Expr(a.width, {
+			kind: "select",
+			condition: this,
+			a,
+			b: typeof b === "object" ? b : constant(a.width, b),
+		});
+	}
+	/** To a width not smaller, with zeros. */
+	zext(width: Width): Expr {
+		return this.resize(width, "zext");
+	}
+	/** To a width not smaller, with the sign. */
+	sext(width: Width): Expr {
+		return this.resize(width, "sext");
+	}
+	/** To a width not larger. */
+	trunc(width: Width): Expr {
+		return this.resize(width, "trunc");
+	}
+	private resize(width: Width, kind: "zext" | "sext" | "trunc"): Expr {
+		if (width === this.width) return this;
+		assert(width > this.width === (kind !== "trunc"), `${kind} from ${this.width} to ${width}`);
+		return new Expr(width, { kind, a: this });
+	}
+	/** Bit `n` as a truth value. */
+	bit(n: number): Expr {
+		return this.and(1n << BigInt(n)).ne(0);
+	}
+	/** The top bit as a truth value. */
+	sign(): Expr {
+		return this.bit(this.width - 1);
+	}
+	/** Zero- or sign-extended or truncated to `width`. */
+	cast(width: Width, signed = false): Expr {
+		if (width < this.width) return this.trunc(width);
+		return signed ? this.sext(width) : this.zext(width);
+	}
+}
+
+export function constant(width: Width, value: number | bigint): Expr {
+	return new Expr(width, { kind: "const", value: BigInt.asUintN(width, BigInt(value)) });
+}
+
+export const TRUE = constant(1, 1);
+export const FALSE = constant(1, 0);

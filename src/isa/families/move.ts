@@ -1,0 +1,24 @@
+import { family } from "../family.ts";
+
+export const MOV = family("MOV", "Move", {
+	forms: [
+		["88 /r", "Eb, Gb"],
+		["89 /r", "Ev, Gv"],
+		["8A /r", "Gb, Eb"],
+		["8B /r", "Gv, Ev"],
+		["A0 mo", "AL, Ob"],
+		["A1 mo", "rAX, Ov"],
+		["A2 mo", "Ob, AL"],
+		["A3 mo", "Ov, rAX"],
+		["B0+r ib", "Zb, Ib"],
+		["B8+r iv", "Zv, Iv"],
+		["C6 /0 ib", "Eb, Ib"],
+		["C7 /0 iz", "Ev, Iz"],
+	],
+	meaning: (x) => x.write(0, x.read(1)),
+});
+
+export const LEA = family("LEA", "Load effective address", {
+	forms: [["8D /r", "Gv, M"]],
+	meaning: (x) => x.write(0, x.effectiveAddress(x.width(0))),
+});

@@ -1,0 +1,61 @@
+import type { Flag } from "./expr.ts";
+import type { OperandCode } from "./operand.ts";
+import type { Semantics } from "./semantics.ts";
+
+/** Rules that are checked before an instruction does anything, in this order. */
+export type Check =
+	/** #UD in real and virtual-8086 mode. */
+	| "protected"
+	/** #GP(0) unless CPL is 0 (SDM 3A 5.9); real mode runs at 0, virtual-8086 mode at 3. */
+	| "cpl0"
+	/** #GP(0) in virtual-8086 mode with IOPL below 3. */
+	| "v86iopl"
+	/** #UD outside / inside 64-bit mode. */
+	| "only64"
+	| "not64";
+
+/** Facts about one encoding beyond its bytes and operands. */
+export interface FormOptions {
+	/** Operand size is 64 by default in 64-bit mode (`d64`), or always (`f64`): SDM 2 table A-1. */
+	readonly size64?: "d64" | "f64";
+	/** Exists only outside (`i64`) or only inside (`o64`) 64-bit mode. */
+	readonly mode?: "i64" | "o64";
+	/** A memory operand addressed through (R)SP sees it after the pop (SDM 2B POP). */
+	readonly popsFirst?: boolean;
+	/** The meaning depends on the operand size although no operand shows it. */
+	readonly sized?: boolean;
+}
+
+/** Encoding in SDM notation (`80 /2 ib`, `0F B6 /r`, `40+r`), operand codes, options. */
+export type FormLine = readonly [encoding: string, operands: string, options?: FormOptions];
+
+export interface FamilyOptions {
+	readonly forms: readonly FormLine[];
+	/** What the instruction does, on symbolic values; run once per form and operand size. */
+	readonly meaning: (x: Semantics) => void;
+	/** Flags it leaves undefined (SDM 2), as in `undefined: ["af", "of"]`; a function where it depends on the form. */
+	readonly undefined?: readonly Flag[];
+	/** LOCK is allowed where the destination is memory. */
+	readonly lock?: boolean;
+	readonly checks?: readonly Check[];
+	/** A REP prefix has a meaning: string instructions. */
+	readonly repeat?: boolean;
+	/**
+	 * Nothing behind it may be decoded along with it: it changes control flow, the mode, a segment, or must be the
+	 * last before interrupts are looked at.
+	 */
+	readonly ends?: boolean;
+}
+
+/** A group of encodings with one meaning. `name` is the manual's mnemonic. */
+export interface Family extends FamilyOptions {
+	readonly name: string;
+	readonly title: string;
+}
+
+/** Declares an instruction family. */
+export function family(name: string, title: string, options: FamilyOptions): Family {
+	return { name, title, ...options };
+}
+
+export type { OperandCode };

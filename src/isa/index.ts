@@ -1,0 +1,10 @@
+import { FAMILIES } from "./families/index.ts";
+import { InstructionTable } from "./table.ts";
+
+let table: InstructionTable | undefined;
+
+/** The instruction table, built on first use. */
+export function instructionTable(): InstructionTable {
+	table ??= new InstructionTable(FAMILIES, [16, 32]);
+	return table;
+}

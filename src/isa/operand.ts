@@ -1,0 +1,132 @@
+import { assert } from "../base/errors.ts";
+import type { Width } from "./expr.ts";
+
+/** Operand size of an instruction, bits. */
+export type OperandSize = 16 | 32 | 64;
+
+/**
+ * Operand codes of SDM 2 appendix A.2, as far as the integer set needs them, plus:
+ * R and M restrict ModRM to a register or to memory; Z is the register in the low three bits of the opcode;
+ * sIb is an immediate byte sign-extended to the operand size; RvMw is a register of operand size or a 16-bit memory word.
+ * Fixed registers and the constant 1 are spelled as in the manual.
+ */
+export type OperandCode = string;
+
+export type OperandKind =
+	/** ModRM r/m: register or memory. */
+	| "rm"
+	/** ModRM reg. */
+	| "reg"
+	/** Register in the opcode's low three bits. */
+	| "opcodeReg"
+	| "immediate"
+	/** Branch displacement, relative to the next instruction. */
+	| "relative"
+	/** Immediate far pointer ptr16:16 or ptr16:32. */
+	| "farPointer"
+	/** Memory at an immediate offset (A0–A3). */
+	| "offset"
+	/** ModRM reg as a segment, control or debug register. */
+	| "sreg"
+	| "creg"
+	| "dreg"
+	| "fixed"
+	| "one";
+
+export interface Operand {
+	readonly code: OperandCode;
+	readonly kind: OperandKind;
+	/** Width in bits at this operand size; 0 where memory is only addressed (M) or for a far pointer in memory. */
+	readonly width: Width | 0;
+	/** Bytes of the immediate, 0 if none. */
+	readonly immediateBytes: number;
+	/** Sign-extended to the operand size. */
+	readonly signed: boolean;
+	/** For `fixed`: register number. */
+	readonly register: number;
+	/** What ModRM must be: a register, memory, or either. */
+	readonly mod: "any" | "register" | "memory";
+}
+
+const FIXED: Record<string, [number, "b" | "w" | "v"]> = {
+	AL: [0, "b"],
+	CL: [1, "b"],
+	AX: [0, "w"],
+	DX: [2, "w"],
+	rAX: [0, "v"],
+};
+
+function widthOf(letter: string, size: OperandSize): Width | 0 {
+	switch (letter) {
+		case "b":
+			return 8;
+		case "w":
+			return 16;
+		case "d":
+			return 32;
+		case "q":
+			return 64;
+		case "v":
+			return size;
+		case "z":
+			return size === 16 ? 16 : 32;
+		case "y":
+			return size === 64 ? 64 : 32;
+		default:
+			return 0;
+	}
+}
+
+/** Whether the meaning of `code` depends on the operand size. */
+export function isSized(code: OperandCode): boolean {
+	return /[vzyp]$|^sIb$|^rAX$|^J|^Ma$/.test(code);
+}
+
+/** Reads an operand code for one operand size. */
+export function parseOperand(code: OperandCode, size: OperandSize): Operand {
+	const make = (kind: OperandKind, width: Width | 0, rest: Partial<Operand> = {}): Operand => ({
+		code,
+		kind,
+		width,
+		immediateBytes: 0,
+		signed: false,
+		register: 0,
+		mod: "any",
+		...rest,
+	});
+	const fixed = FIXED[code];
+	if (fixed) return make("fixed", widthOf(fixed[1], size), { register: fixed[0] });
+	if (code === "1") return make("one", 8);
+	if (code === "sIb") return make("immediate", size, { immediateBytes: 1, signed: true });
+	const letter = code[0] ?? "";
+	const width = widthOf(code.slice(1), size);
+	switch (letter) {
+		case "E":
+			return make("rm", width);
+		case "M":
+			return make("rm", width, { mod: "memory" });
+		case "R":
+			return make("rm", width, { mod: "register" });
+		case "G":
+			return make("reg", width);
+		case "Z":
+			return make("opcodeReg", width);
+		case "I": {
+			const bytes = code === "Iz" ? (size === 16 ? 2 : 4) : width / 8;
+			return make("immediate", code === "Iz" ? size : width, { immediateBytes: bytes, signed: code === "Iz" });
+		}
+		case "J":
+			return make("relative", size, { immediateBytes: code === "Jb" ? 1 : size === 16 ? 2 : 4, signed: true });
+		case "A":
+			return make("farPointer", 0, { immediateBytes: size === 16 ? 4 : 6 });
+		case "O":
+			return make("offset", width);
+		case "S":
+			return make("sreg", 16);
+		case "C":
+			return make("creg", width || 32, { mod: "register" });
+		case "D":
+			return make("dreg", width || 32, { mod: "register" });
+	}
+	assert(false, `unknown operand code ${code}`);
+}

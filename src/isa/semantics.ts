@@ -1,0 +1,302 @@
+import { assert } from "../base/errors.ts";
+import { constant, Expr, type ExprArg, FLAG_BITS, type Flag, type StateName, type Width } from "./expr.ts";
+import type { FlagKind } from "./flags.ts";
+import type { Operand, OperandSize } from "./operand.ts";
+import { RSP, SEGMENT, VECTOR, type VectorName } from "./registers.ts";
+
+/** Values that an instruction fetches before it does anything else; each may fault. */
+export type Load =
+	/** Operand `operand`; `modify`: the same memory is stored to later, so it must be writable now. */
+	| { readonly kind: "operand"; readonly operand: number; readonly width: Width; modify: boolean }
+	/** `width` bits at `offset` of segment `segment` (number or the memory operand's own). */
+	| {
+			readonly kind: "memory";
+			readonly segment: number | "operand";
+			readonly offset: Expr;
+			readonly width: Width;
+			modify: boolean;
+	  }
+	/** `width` bits on the stack, `delta` bytes above SP. */
+	| { readonly kind: "stack"; readonly delta: number; readonly width: Width }
+	/** `width` bits at the top of the frame: at (R)BP as the stack's size wraps it (LEAVE). */
+	| { readonly kind: "frame"; readonly width: Width };
+
+export type Store =
+	| { readonly kind: "operand"; readonly operand: number; readonly value: Expr }
+	| {
+			readonly kind: "memory";
+			readonly segment: number | "operand";
+			readonly offset: Expr;
+			readonly value: Expr;
+			readonly modify: boolean;
+	  }
+	| { readonly kind: "stack"; readonly delta: number; readonly value: Expr };
+
+export interface FlagUpdate {
+	readonly kind: FlagKind;
+	readonly width: Width;
+	readonly a: Expr;
+	readonly b: Expr | undefined;
+	/** Flags stay as they are where this does not hold. */
+	readonly when: Expr | undefined;
+	/** With kind `explicit`: EFLAGS positions that `a` gives; the others keep their value. */
+	readonly mask: number;
+}
+
+/** What an instruction does, in the order in which engines do it: faults, loads, faults on values, stores, commits. */
+export interface Meaning {
+	readonly loads: Load[];
+	/** Checked after the loads, in order. */
+	readonly faults: {
+		readonly when: Expr | undefined;
+		readonly vector: number;
+		readonly errorCode: number | undefined;
+	}[];
+	readonly stores: Store[];
+	/** Register operands. */
+	readonly writes: { readonly operand: number; readonly value: Expr }[];
+	readonly registers: { readonly register: number; readonly high: boolean; readonly value: Expr }[];
+	flags: FlagUpdate | undefined;
+	jump: { readonly target: Expr; readonly when: Expr | undefined } | undefined;
+	helper: { readonly name: string; readonly args: readonly Expr[] } | undefined;
+	/** Bytes added to the stack pointer at the end. */
+	stackDelta: number;
+	/** Operand whose immediate is added to the stack pointer as well (RET iw). */
+	stackDeltaOperand: number | undefined;
+	/** The stack pointer starts from (R)BP instead of its own value (LEAVE). */
+	stackFromFrame: boolean;
+}
+
+/**
+ * The vocabulary in which a family says what it does. Reading faults before anything is stored; storing faults before
+ * any register changes: that is what makes every instruction restartable.
+ */
+export class Semantics {
+	/** Operand size in force, bits. */
+	readonly size: OperandSize;
+	readonly operands: readonly Operand[];
+	/** `rm` operands are registers in this variant, or memory. */
+	readonly rm: "register" | "memory" | "none";
+	readonly result: Meaning = {
+		loads: [],
+		faults: [],
+		stores: [],
+		writes: [],
+		registers: [],
+		flags: undefined,
+		jump: undefined,
+		helper: undefined,
+		stackDelta: 0,
+		stackDeltaOperand: undefined,
+		stackFromFrame: false,
+	};
+	private readonly readCache = new Map<number, Expr>();
+
+	constructor(size: OperandSize, operands: readonly Operand[], rm: "register" | "memory" | "none") {
+		this.size = size;
+		this.operands = operands;
+		this.rm = rm;
+	}
+
+	private operand(index: number): Operand {
+		const operand = this.operands[index];
+		assert(operand !== undefined, `operand ${index}`);
+		return operand;
+	}
+
+	/** Whether operand `index` lies in memory. */
+	isMemory(index: number): boolean {
+		const { kind } = this.operand(index);
+		return kind === "offset" || (kind === "rm" && this.rm === "memory");
+	}
+
+	/** Width of operand `index`, bits. */
+	width(index: number): Width {
+		const { width } = this.operand(index);
+		assert(width !== 0, `operand ${index} has no width`);
+		return width;
+	}
+
+	/** Value of operand `index`. */
+	read(index: number): Expr {
+		const known = this.readCache.get(index);
+		if (known) return known;
+		const operand = this.operand(index);
+		const width = this.width(index);
+		let value: Expr;
+		if (operand.kind === "immediate")
+			value = new Expr(width, { kind: "immediate", operand: index, signed: operand.signed });
+		else if (operand.kind === "relative")
+			value = this.nextIp().add(new Expr(width, { kind: "immediate", operand: index, signed: true }));
+		else if (operand.kind === "one") value = constant(8, 1);
+		else value = this.load({ kind: "operand", operand: index, width, modify: false });
+		this.readCache.set(index, value);
+		return value;
+	}
+
+	private load(load: Load): Expr {
+		this.result.loads.push(load);
+		assert(load.width !== 1, "width of a load");
+		return new Expr(load.width, { kind: "load", index: this.result.loads.length - 1 });
+	}
+
+	/** Immediate operand, zero-extended to `width` whatever its code says. */
+	immediate(index: number, width: Width): Expr {
+		return new Expr(width, { kind: "immediate", operand: index, signed: false });
+	}
+
+	/** Gives operand `index` a new value. */
+	write(index: number, value: Expr): void {
+		assert(value.width === this.width(index), `operand ${index} takes ${this.width(index)} bits, not ${value.width}`);
+		if (!this.isMemory(index)) {
+			this.result.writes.push({ operand: index, value });
+			return;
+		}
+		for (const load of this.result.loads) if (load.kind === "operand" && load.operand === index) load.modify = true;
+		this.result.stores.push({ kind: "operand", operand: index, value });
+	}
+
+	/** A register that the instruction names itself; 8 bits: AL, CL, DL, BL, or AH … BH with `high`. */
+	register(register: number, width: Width, high = false): Expr {
+		return new Expr(width, { kind: "register", register, high });
+	}
+
+	setRegister(register: number, value: Expr, high = false): void {
+		this.result.registers.push({ register, high, value });
+	}
+
+	flag(flag: Flag): Expr {
+		return new Expr(1, { kind: "flag", flag });
+	}
+
+	/** Condition 0..15 as in Jcc opcodes. */
+	condition(code: number): Expr {
+		return new Expr(1, { kind: "condition", code });
+	}
+
+	/** All six arithmetic flags by a rule of flags.ts; unchanged where `when` does not hold. */
+	flags(kind: Exclude<FlagKind, "explicit">, a: Expr, b?: Expr, when?: Expr): void {
+		assert(!this.result.flags, "flags are set once");
+		this.result.flags = { kind, width: a.width, a, b, when, mask: 0x8d5 };
+	}
+
+	/** Single flags by value; the others keep theirs. */
+	setFlags(values: Partial<Record<Flag, Expr>>, when?: Expr): void {
+		assert(!this.result.flags, "flags are set once");
+		let bits: Expr = constant(32, 0);
+		let mask = 0;
+		for (const flag of Object.keys(values) as Flag[]) {
+			const value = values[flag];
+			if (!value) continue;
+			bits = bits.or(value.zext(32).shl(FLAG_BITS[flag]));
+			mask |= 1 << FLAG_BITS[flag];
+		}
+		this.result.flags = { kind: "explicit", width: 32, a: bits, b: undefined, when, mask };
+	}
+
+	/** Offset of the memory operand in its segment. */
+	effectiveAddress(width: Width = 64): Expr {
+		return new Expr(64, { kind: "effectiveAddress" }).cast(width);
+	}
+
+	/** Number of the memory operand's segment register, 32 bits wide. */
+	segment(): Expr {
+		return new Expr(32, { kind: "segment" });
+	}
+
+	/** Number of a segment, control, debug or general register operand, 32 bits wide. */
+	registerNumber(index: number): Expr {
+		return new Expr(32, { kind: "registerNumber", operand: index });
+	}
+
+	addressSize(): Expr {
+		return new Expr(32, { kind: "addressSize" });
+	}
+
+	/** Wraps a 64-bit offset to the address size. */
+	wrapAddress(offset: Expr): Expr {
+		return offset.and(this.addressMask());
+	}
+
+	/** All ones of the address size, 64 bits wide. */
+	addressMask(): Expr {
+		return new Expr(64, { kind: "addressMask" });
+	}
+
+	state(name: StateName, width: Width): Expr {
+		return new Expr(width, { kind: "state", name });
+	}
+
+	/** The repeat prefix: 0, 0xF2 or 0xF3, 32 bits wide. */
+	repeat(): Expr {
+		return new Expr(32, { kind: "repeat" });
+	}
+
+	/** Instruction pointer behind this instruction, at operand size. */
+	nextIp(): Expr {
+		return new Expr(this.size, { kind: "nextIp" });
+	}
+
+	/** Memory at `offset` (64 bits wide, already wrapped) of a segment. */
+	loadMemory(segment: number | "operand", offset: Expr, width: Width, modify = false): Expr {
+		return this.load({ kind: "memory", segment, offset, width, modify });
+	}
+
+	/** `modify`: to the place of an earlier load with `modify`. */
+	storeMemory(segment: number | "operand", offset: Expr, value: Expr, modify = false): void {
+		this.result.stores.push({ kind: "memory", segment, offset, value, modify });
+	}
+
+	/** Pushes `value`, taking `slot` bytes of stack (default: its width); stores only the value's own bytes. */
+	push(value: Expr, slot = value.width / 8): void {
+		this.result.stackDelta -= slot;
+		this.result.stores.push({ kind: "stack", delta: this.result.stackDelta, value });
+	}
+
+	/** Pops a word of `width` bits, taking `slot` bytes of stack. */
+	pop(width: Width = this.size, slot = width / 8): Expr {
+		const value = this.load({ kind: "stack", delta: this.result.stackDelta, width });
+		this.result.stackDelta += slot;
+		return value;
+	}
+
+	/** Frees `bytes` of stack. */
+	release(bytes: number): void {
+		this.result.stackDelta += bytes;
+	}
+
+	/** Frees as many bytes of stack as immediate operand `index` says. */
+	releaseImmediate(index: number): void {
+		this.result.stackDeltaOperand = index;
+	}
+
+	/** Moves the stack pointer to `register`'s value and pops `register` from there. */
+	popFrame(register: number): void {
+		const value = this.load({ kind: "frame", width: this.size });
+		this.result.stackFromFrame = true;
+		this.result.stackDelta = this.size / 8;
+		this.setRegister(register, value);
+	}
+
+	/** Continues at `target` in the same code segment; a target beyond the limit is #GP(0). */
+	jump(target: Expr, when?: Expr): void {
+		this.result.jump = { target, when };
+	}
+
+	/** Raises an exception, always or where `when` holds, before anything is stored. */
+	fault(vector: VectorName, when?: Expr, errorCode?: number): void {
+		this.result.faults.push({ when, vector: VECTOR[vector], errorCode });
+	}
+
+	/**
+	 * Leaves the rest to a function of the core, called after the loads. It does all its own storing and committing.
+	 * Arguments up to 32 bits arrive as i32, wider ones as i64.
+	 */
+	helper(name: string, ...args: ExprArg[]): void {
+		assert(!this.result.helper, "one helper");
+		this.result.helper = { name, args: args.map((arg) => (typeof arg === "object" ? arg : constant(32, arg))) };
+	}
+
+	static readonly SP = RSP;
+	static readonly SS = SEGMENT.ss;
+}
