@@ -1,11 +1,14 @@
 import { assert } from "../base/errors.ts";
 import type { AccessSize, Device } from "./device.ts";
 
+/** What the bus needs of a device. */
+export type BusTarget = Pick<Device, "name" | "sizes" | "read" | "write">;
+
 /** A device's place on a bus: inclusive address range, and the device's own offset of the first byte. */
 export interface BusMapping {
 	readonly base: number;
 	readonly last: number;
-	readonly device: Device;
+	readonly device: BusTarget;
 	readonly offset: number;
 }
 
@@ -28,7 +31,7 @@ interface Entry extends BusMapping {
 interface Movable {
 	base: number | undefined;
 	readonly size: number;
-	readonly device: Device;
+	readonly device: BusTarget;
 	readonly offset: number;
 }
 
@@ -68,7 +71,7 @@ export class RangeBus {
 	}
 
 	/** Puts `device` at base..last (inclusive); the first byte is the device's `offset`. No other fixed range may be there. */
-	map(base: number, last: number, device: Device, offset = 0): void {
+	map(base: number, last: number, device: BusTarget, offset = 0): void {
 		assert(
 			Number.isSafeInteger(base) && base >= 0 && base <= last && last < this.limit,
 			`${this.name}: bad range ${base.toString(16)}..${last.toString(16)} for ${device.name}`,
@@ -93,7 +96,7 @@ export class RangeBus {
 	 * A range of `size` bytes that the guest places, for example by a base address register; nowhere to begin with. It may be placed
 	 * over anything: fixed ranges hide it, and so do windows made before it.
 	 */
-	window(size: number, device: Device, offset = 0): { place(base: number | undefined): void } {
+	window(size: number, device: BusTarget, offset = 0): { place(base: number | undefined): void } {
 		const movable: Movable = { base: undefined, size, device, offset };
 		this.movables.push(movable);
 		return {
@@ -190,7 +193,7 @@ export class RangeBus {
 		return this.index?.length ?? 2 ** 52;
 	}
 
-	private insert(base: number, last: number, device: Device, offset: number, movable: boolean): void {
+	private insert(base: number, last: number, device: BusTarget, offset: number, movable: boolean): void {
 		const narrowest = device.sizes[0];
 		assert(narrowest !== undefined, `${device.name} declares no access sizes`);
 		const widths = device.sizes.reduce((all, size) => all | size, 0);
@@ -314,6 +317,23 @@ export class RangeBus {
 		}
 		counts[kind]++;
 	}
+}
+
+/**
+ * A byte register in the middle of a wider one: byte accesses to `offset` reach `inner` (its offset 0), all others `outer`. The
+ * reset control register at port 0xCF9 lies so within the doubleword register at 0xCF8.
+ */
+export function byteInside(outer: BusTarget, offset: number, inner: BusTarget): BusTarget {
+	const pick = (at: number, size: AccessSize): boolean => size === 1 && at === offset;
+	return {
+		name: outer.name,
+		sizes: outer.sizes,
+		read: (at, size) => (pick(at, size) ? inner.read(0, 1) : outer.read(at, size)),
+		write(at, size, value) {
+			if (pick(at, size)) inner.write(0, 1, value);
+			else outer.write(at, size, value);
+		},
+	};
 }
 
 function pieceOf(bytes: number): AccessSize {

@@ -3,7 +3,7 @@ import { ManualClock } from "../../src/bus/clock.ts";
 import type { AccessSize, Device } from "../../src/bus/device.ts";
 import { Frequency } from "../../src/bus/frequency.ts";
 import { fanOut, OrLine } from "../../src/bus/lines.ts";
-import { RangeBus } from "../../src/bus/range-bus.ts";
+import { byteInside, RangeBus } from "../../src/bus/range-bus.ts";
 import { RecordedLine } from "../support/lines.ts";
 
 /** 64 bytes of storage that write down how they were accessed. */
@@ -210,6 +210,21 @@ test("a memory bus takes addresses above 4 GiB", () => {
 	bus.map(0x1_0000_0000, 0x1_0000_003f, new Storage([1, 2, 4]));
 	expect(bus.read(0x1_0000_0004, 4)).toBe(0x17161514);
 	expect(bus.read(0x1_0000_0005, 2)).toBe(0x1615);
+});
+
+test("a byte register inside a wider one answers byte accesses only", () => {
+	const bus = new RangeBus("ports", 0x10000);
+	const outer = new Storage([1, 2, 4]);
+	const inner = new Storage([1]);
+	bus.map(0xcf8, 0xcfb, byteInside(outer, 1, inner));
+	bus.write(0xcf8, 4, 0x80000000);
+	bus.write(0xcf9, 1, 6);
+	bus.read(0xcf9, 1);
+	bus.read(0xcf8, 2);
+	expect([outer.log, inner.log]).toEqual([
+		["w4@0=80000000", "r2@0"],
+		["w1@0=6", "r1@0"],
+	]);
 });
 
 test("wired OR: the output is asserted while any input is", () => {
