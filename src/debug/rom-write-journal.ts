@@ -1,3 +1,4 @@
+import { plural } from "../base/plural.ts";
 import { disassemble } from "./disassemble.ts";
 import type { CodeMode, RomWrite, RomWriteSink } from "./rom-write.ts";
 
@@ -39,8 +40,6 @@ const MODES: Readonly<Record<CodeMode, string>> = {
 const hex = (value: number | bigint, digits = 1): string => `0x${value.toString(16).padStart(digits, "0")}`;
 const bytesText = (bytes: Uint8Array): string =>
 	Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-const plural = (count: number, noun: string): string =>
-	`${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
 /** What was to be stored: a number where the size is a register's, else the bytes in order. */
 function valueText(data: Uint8Array): string {

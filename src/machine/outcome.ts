@@ -3,6 +3,7 @@ import type { ByteSink } from "../bus/device.ts";
 import type { TraceCategory } from "../config/index.ts";
 import type { RomWriteSink } from "../debug/rom-write.ts";
 import type { ByteSource } from "../host/byte-source.ts";
+import type { TextCells } from "../host/text-screen.ts";
 
 export type { CodeMode, RomWrite, RomWriteSink } from "../debug/rom-write.ts";
 
@@ -14,7 +15,9 @@ export type StopReason =
 	| { readonly kind: "unwanted"; readonly text: string }
 	/** `--rom-writes stop`. */
 	| { readonly kind: "rom-write" }
-	| { readonly kind: "signal"; readonly signal: "SIGINT" | "SIGTERM" | "SIGHUP" };
+	| { readonly kind: "signal"; readonly signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGPIPE" }
+	/** A console's file takes no more bytes. */
+	| { readonly kind: "output-error"; readonly detail: string };
 
 /** Why a run ended. */
 export type End =
@@ -53,15 +56,6 @@ export interface FlashActivity {
 	readonly programmedBytes: number;
 }
 
-/** The VGA text screen: `cells` are character and attribute pairs, row by row. */
-export interface TextScreen {
-	readonly columns: number;
-	readonly rows: number;
-	readonly cells: Uint8Array;
-	/** Cell index, or undefined when hidden. */
-	readonly cursor: number | undefined;
-}
-
 /** A serial port's outer side. */
 export interface SerialLine {
 	readonly output: ByteSink;
@@ -79,7 +73,7 @@ export interface MachineHost {
 	/** One line for each event of a category in `config.trace`. */
 	readonly trace?: (category: TraceCategory, line: string) => void;
 	/** Called now and then while the screen changes, and once at the end of the run. */
-	readonly screen?: (screen: TextScreen) => void;
+	readonly screen?: (screen: TextCells) => void;
 }
 
 /** What the command needs of a machine. */

@@ -1,0 +1,108 @@
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, Option as Flag } from "commander";
+import { UserError } from "../base/errors.ts";
+import type { Option } from "../config/option.ts";
+import { OPTIONS } from "../config/options.ts";
+import type { Given, GivenOptions } from "../config/resolve.ts";
+import { STATUS, STATUS_MEANINGS } from "./exit-status.ts";
+import { Messages, painter } from "./messages.ts";
+import { type Boot, run } from "./run.ts";
+
+/** How the flag of an option looks in help: `-m, --memory <SIZE>`. */
+export function flagSyntax(option: Option): string {
+	const short = option.short === undefined ? "" : `-${option.short}, `;
+	return `${short}--${option.name} <${option.kind.placeholder}>`;
+}
+
+/** What help and documentation say about an option's default; nothing when there is none. */
+export function defaultText(option: Option): string {
+	return option.default.length === 0 ? "" : ` (default: ${option.default.join(", ")})`;
+}
+
+function statusHelp(): string {
+	const rows = STATUS_MEANINGS.map(([status, meaning]) => `  ${status.padEnd(10)}${meaning}`);
+	return `\nExit status:\n${rows.join("\n")}`;
+}
+
+function packageVersion(): string {
+	const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+		version: string;
+	};
+	return version;
+}
+
+function runCommand(program: Command, boot: Boot, done: (status: number) => void): void {
+	const given = new Map<string, Given[]>();
+	const command = program
+		.command("run [machine-file]")
+		.summary("boot a machine")
+		.description(
+			"Boots a machine that options describe, or a machine file (YAML or JSON), or both: options win over the file.",
+		)
+		.addHelpText("after", statusHelp);
+	for (const option of OPTIONS as readonly Option[]) {
+		const flag = new Flag(flagSyntax(option), option.help + defaultText(option));
+		flag.argParser((text: string) => {
+			const earlier = given.get(option.name) ?? [];
+			given.set(option.name, [...earlier, { text, where: `--${option.name}` }]);
+			return text;
+		});
+		command.addOption(flag);
+	}
+	command.action(async (file: string | undefined) => {
+		done(await run(file, given satisfies GivenOptions, boot));
+	});
+}
+
+function schemaCommand(program: Command): void {
+	program
+		.command("schema")
+		.description("Prints the JSON Schema of machine files.")
+		.action(async () => {
+			const { machineFileSchema } = await import("../config/json-schema.ts");
+			process.stdout.write(`${JSON.stringify(machineFileSchema(), null, "\t")}\n`);
+		});
+}
+
+function build(boot: Boot, done: (status: number) => void): Command {
+	const program = new Command("tsvmm")
+		.description("A command-line virtual machine monitor with a software x86 processor.")
+		.helpCommand(false)
+		.exitOverride()
+		.showHelpAfterError("(tsvmm --help says more)")
+		.configureHelp({ showGlobalOptions: false });
+	program.version(packageVersion());
+	runCommand(program, boot, done);
+	schemaCommand(program);
+	for (const command of program.commands) command.copyInheritedSettings(program);
+	return program;
+}
+
+async function complain(error: unknown): Promise<number> {
+	const messages = new Messages(await painter());
+	if (error instanceof UserError) {
+		messages.line(`tsvmm: ${error.message}`, "bad");
+		messages.flush();
+		return STATUS.usage;
+	}
+	messages.line("tsvmm: internal error; please report it together with what follows", "bad");
+	messages.line(error instanceof Error ? (error.stack ?? error.message) : String(error));
+	messages.flush();
+	return STATUS.internalError;
+}
+
+/** The command: takes the words after `tsvmm` and gives the exit status. */
+export async function main(words: readonly string[], boot: Boot): Promise<number> {
+	let status: number = STATUS.success;
+	const program = build(boot, (given) => {
+		status = given;
+	});
+	try {
+		await program.parseAsync([...words], { from: "user" });
+		return status;
+	} catch (error) {
+		// Commander has already said what is wrong, or shown the help or version that was asked for.
+		if (error instanceof CommanderError) return error.exitCode === 0 ? STATUS.success : STATUS.usage;
+		return complain(error);
+	}
+}

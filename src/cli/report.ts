@@ -1,0 +1,89 @@
+import { plural } from "../base/plural.ts";
+import type { RomWriteJournal } from "../debug/rom-write-journal.ts";
+import type { End, FlashActivity, Outcome } from "../machine/outcome.ts";
+
+/** Why the run ended, in words. */
+export function endText(end: End): string {
+	switch (end.kind) {
+		case "debug-exit":
+			return `the guest wrote ${end.value} to the debug-exit port`;
+		case "power-off":
+			return "the guest switched the power off";
+		case "expected":
+			return "every expected text has appeared";
+		case "unwanted":
+			return `the text ${JSON.stringify(end.text)} appeared (--fail-on)`;
+		case "timeout":
+			return "time is up (--timeout)";
+		case "instruction-limit":
+			return "the instruction limit is reached (--max-instructions)";
+		case "guest-time-limit":
+			return "the guest time limit is reached (--max-guest-time)";
+		case "triple-fault":
+			return `triple fault: ${end.detail}`;
+		case "halted":
+			return `halted for good: ${end.detail}`;
+		case "rom-write":
+			return "stopped at a store to ROM (--rom-writes stop)";
+		case "signal":
+			return end.signal === "SIGINT" ? "interrupted" : `ended by ${end.signal}`;
+		case "output-error":
+			return end.detail;
+	}
+}
+
+/** `1.3 s`, `250 ms`, `12.5 us`: three digits are enough for people. */
+export function timeText(ns: number): string {
+	for (const [unit, scale] of [
+		["s", 1e9],
+		["ms", 1e6],
+		["us", 1e3],
+	] as const) {
+		if (ns >= scale) return `${Number((ns / scale).toPrecision(3))} ${unit}`;
+	}
+	return `${ns} ns`;
+}
+
+/** One line on the whole run. */
+export function outcomeLine(outcome: Outcome, hostMs: number): string {
+	const counts = `${plural(outcome.instructions, "instruction")}, ${timeText(outcome.guestTimeNs)} of guest time`;
+	return `tsvmm: ${endText(outcome.end)}; ${counts}, ${timeText(hostMs * 1e6)} of host time`;
+}
+
+/** What happened to the flash, a line for each unit that the guest sent commands to. */
+export function flashLines(flash: readonly FlashActivity[]): readonly string[] {
+	return flash.flatMap(({ romdSwitches, erasedBlocks, programmedBytes }, unit) => {
+		if (romdSwitches + erasedBlocks + programmedBytes === 0) return [];
+		const work = `${plural(erasedBlocks, "block")} erased, ${plural(programmedBytes, "byte")} programmed`;
+		return [`flash ${unit}: ${plural(romdSwitches, "ROMD switch", "ROMD switches")}, ${work}`];
+	});
+}
+
+/** What `--result` writes. */
+export interface Result {
+	readonly outcome: Outcome;
+	readonly status: number;
+	/** Expected texts that never appeared. */
+	readonly missing: readonly string[];
+	readonly hostMs: number;
+	readonly romWrites: RomWriteJournal;
+	readonly ramHash: string;
+}
+
+/** The `--result` file's text. */
+export function resultJson({ outcome, status, missing, hostMs, romWrites, ramHash }: Result): string {
+	const { kind, ...details } = outcome.end;
+	const result = {
+		outcome: kind,
+		...details,
+		status,
+		missing,
+		instructions: outcome.instructions,
+		guestTimeNs: outcome.guestTimeNs,
+		hostTimeMs: Math.round(hostMs * 1000) / 1000,
+		romWrites,
+		flash: outcome.flash,
+		ramSha256: ramHash,
+	};
+	return `${JSON.stringify(result, null, "\t")}\n`;
+}

@@ -1,0 +1,173 @@
+import { closeSync, openSync } from "node:fs";
+import { isatty } from "node:tty";
+import { UserError } from "../base/errors.ts";
+import { fileProblem } from "../base/file-problem.ts";
+import type { MachineConfig } from "../config/index.ts";
+import { type GivenOptions, resolveConfig } from "../config/resolve.ts";
+import type { RomWrite } from "../debug/rom-write.ts";
+import { RomWriteJournal } from "../debug/rom-write-journal.ts";
+import { writeFully } from "../host/byte-writer.ts";
+import { Expectations } from "../host/expectations.ts";
+import type { TextCells } from "../host/text-screen.ts";
+import type { MachineHost, Outcome, RunningMachine, StopReason } from "../machine/outcome.ts";
+import { Consoles } from "./consoles.ts";
+import { Display } from "./display.ts";
+import { exitStatus, STATUS, signalStatus } from "./exit-status.ts";
+import { createLogger } from "./log.ts";
+import { Messages, type Paint, painter } from "./messages.ts";
+import { flashLines, outcomeLine, resultJson } from "./report.ts";
+
+/** Builds the machine; loaded only when everything that the user wrote is known to be right. */
+export type Boot = (config: MachineConfig, host: MachineHost) => Promise<RunningMachine>;
+
+/** `tsvmm run`: the exit status. */
+export async function run(file: string | undefined, flags: GivenOptions, boot: Boot): Promise<number> {
+	const fromFile = file === undefined ? [] : [(await import("../config/machine-file.ts")).readMachineFile(file)];
+	const session = new Session(resolveConfig(...fromFile, flags), await painter());
+	try {
+		return await session.run(boot);
+	} finally {
+		session.close();
+	}
+}
+
+/** Host milliseconds between two progress lines. */
+const PROGRESS = 500;
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** One run: the machine and everything around it. */
+class Session {
+	private readonly config: MachineConfig;
+	private readonly messages: Messages;
+	private readonly expectations: Expectations;
+	private readonly consoles: Consoles;
+	private readonly journal: RomWriteJournal;
+	private readonly result: number | undefined;
+	private readonly display: Display | undefined;
+	private machine: RunningMachine | undefined;
+	/** Why to stop, for as long as there is no machine to tell. */
+	private early: StopReason | undefined;
+
+	/** @throws UserError when a file that the run writes to cannot be created. */
+	constructor(config: MachineConfig, paint: Paint) {
+		this.config = config;
+		const stop = (reason: StopReason): void => this.stop(reason);
+		this.expectations = new Expectations(config.expect, config.failOn, stop);
+		this.consoles = new Consoles(config, this.expectations, stop);
+		this.messages = new Messages(paint, () => this.consoles.stdout.flush());
+		this.journal = new RomWriteJournal(config.romWrites === "log" ? (line) => this.messages.line(line) : undefined);
+		this.display = config.display === "text" ? new Display(this.consoles.stdout, isatty(1)) : undefined;
+		this.result = config.result === undefined ? undefined : createFile(config.result, "--result");
+	}
+
+	/** Runs the machine and says how it went. */
+	async run(boot: Boot): Promise<number> {
+		const started = performance.now();
+		for (const signal of SIGNALS) process.on(signal, this.onSignal);
+		const machine = await boot(this.config, this.host());
+		this.machine = machine;
+		if (this.early !== undefined) machine.stop(this.early);
+		const progress = this.showProgress(machine);
+		try {
+			const outcome = await machine.run();
+			return this.report(outcome, machine, performance.now() - started);
+		} finally {
+			clearInterval(progress);
+		}
+	}
+
+	/** Everything is brought out, files are closed and the terminal is as it was. May be called repeatedly. */
+	close(): void {
+		for (const signal of SIGNALS) process.off(signal, this.onSignal);
+		this.display?.close();
+		this.consoles.close();
+		this.messages.progress("");
+		this.messages.flush();
+	}
+
+	private host(): MachineHost {
+		const { config, messages, display } = this;
+		return {
+			serial: this.consoles.serial,
+			debugcon: this.consoles.debugcon,
+			log: createLogger(config.logLevel, (line) => messages.line(line)),
+			romWrites: { record: (write) => this.recordRomWrite(write) },
+			...(config.trace.length === 0
+				? {}
+				: { trace: (category: string, line: string) => messages.line(`${category}: ${line}`, "quiet") }),
+			...(display === undefined ? {} : { screen: (screen: TextCells) => display.show(screen) }),
+		};
+	}
+
+	private recordRomWrite(write: RomWrite): void {
+		this.journal.record(write);
+		if (this.config.romWrites === "stop") this.stop({ kind: "rom-write" });
+	}
+
+	private stop(reason: StopReason): void {
+		if (this.machine === undefined) this.early ??= reason;
+		else this.machine.stop(reason);
+	}
+
+	private signalled = false;
+
+	/** The first signal ends the run in good order; the second one does not wait for the guest. */
+	private readonly onSignal = (signal: (typeof SIGNALS)[number]): void => {
+		if (this.signalled) {
+			this.close();
+			process.exit(signalStatus(signal));
+		}
+		this.signalled = true;
+		this.stop({ kind: "signal", signal });
+	};
+
+	/** Only where a person looks on and the guest's own output does not use the same terminal. */
+	private showProgress(machine: RunningMachine): NodeJS.Timeout | undefined {
+		const { config, messages } = this;
+		const shared = isatty(1) && [...config.serial, config.debugcon].some((target) => target.to === "stdio");
+		if (!isatty(2) || shared || config.display === "text") return undefined;
+		let last = 0;
+		const show = (): void => {
+			const { instructions } = machine;
+			const rate = (instructions - last) / (PROGRESS / 1000);
+			last = instructions;
+			messages.progress(`${millions(instructions)} instructions, ${millions(rate)} per second`);
+		};
+		return setInterval(show, PROGRESS).unref();
+	}
+
+	private report(outcome: Outcome, machine: RunningMachine, hostMs: number): number {
+		const { config, journal, messages } = this;
+		const { missing } = this.expectations;
+		const status = exitStatus(outcome, config.debugExitEncoding, missing);
+		this.consoles.close();
+		this.display?.close();
+		if (isatty(1) && isatty(2) && !this.consoles.stdout.atLineStart) messages.line("");
+		journal.flush();
+		if (status !== STATUS.success || (config.logLevel !== "off" && config.logLevel !== "error")) {
+			if (config.romWrites !== "off") for (const line of journal.summary()) messages.line(line);
+			for (const line of flashLines(outcome.flash)) messages.line(line);
+			messages.line(outcomeLine(outcome, hostMs), status === STATUS.success ? "good" : "bad");
+			for (const text of missing)
+				messages.line(`tsvmm: the text ${JSON.stringify(text)} never appeared (--expect)`, "bad");
+		}
+		if (this.result !== undefined) {
+			const result = { outcome, status, missing, hostMs, romWrites: journal, ramHash: machine.ramHash() };
+			writeFully(this.result, Buffer.from(resultJson(result)));
+			closeSync(this.result);
+		}
+		return status;
+	}
+}
+
+/** Created before the run, so that a wrong path costs no time. */
+function createFile(path: string, what: string): number {
+	try {
+		return openSync(path, "w");
+	} catch (error) {
+		throw new UserError(`${what}: ${path} ${fileProblem(error)}`);
+	}
+}
+
+const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;

@@ -1,0 +1,84 @@
+import type { MachineConfig } from "../../src/config/index.ts";
+import type { RomWrite } from "../../src/debug/rom-write.ts";
+import type { End, MachineHost, Outcome, RunningMachine, StopReason } from "../../src/machine/outcome.ts";
+
+/** One thing that the guest of a {@link ScriptedMachine} does. */
+export type Step =
+	| { readonly serial: string; readonly port?: number }
+	| { readonly debugcon: string }
+	| { readonly romWrite: RomWrite }
+	| { readonly log: string }
+	/** Lets the event loop turn until something stops the machine. */
+	| { readonly wait: true }
+	/** Takes one line from COM1 and sends it back. */
+	| { readonly echo: true }
+	| { readonly throws: Error }
+	| { readonly end: End };
+
+/** A machine without a processor: its guest follows a script. For tests of what stands around a machine. */
+export class ScriptedMachine implements RunningMachine {
+	instructions = 0;
+	readonly config: MachineConfig;
+	private readonly host: MachineHost;
+	private readonly steps: readonly Step[];
+	private stopped: StopReason | undefined;
+
+	constructor(config: MachineConfig, host: MachineHost, steps: readonly Step[]) {
+		this.config = config;
+		this.host = host;
+		this.steps = steps;
+	}
+
+	stop(reason: StopReason): void {
+		this.stopped ??= reason;
+	}
+
+	ramHash(): string {
+		return "00".repeat(32);
+	}
+
+	async run(): Promise<Outcome> {
+		for (const step of this.steps) {
+			if (this.stopped !== undefined) break;
+			this.instructions += 1000;
+			if ("end" in step) return this.outcome(step.end);
+			await this.perform(step);
+		}
+		return this.outcome(this.stopped ?? { kind: "power-off" });
+	}
+
+	private outcome(end: End): Outcome {
+		return { end, instructions: this.instructions, guestTimeNs: this.instructions, flash: [] };
+	}
+
+	private async perform(step: Exclude<Step, { end: End }>): Promise<void> {
+		if ("throws" in step) throw step.throws;
+		if ("serial" in step) this.send(step.serial, (byte) => this.host.serial[step.port ?? 0]?.output.write(byte));
+		if ("debugcon" in step) this.send(step.debugcon, (byte) => this.host.debugcon.write(byte));
+		if ("romWrite" in step) this.host.romWrites.record(step.romWrite);
+		if ("log" in step) this.host.log.warn({ port: 0x3f8 }, step.log);
+		if ("wait" in step) await this.until(() => false);
+		if ("echo" in step) await this.echo();
+	}
+
+	/** As a real guest does: byte by byte, and nothing more once the machine is to stop. */
+	private send(text: string, write: (byte: number) => void): void {
+		for (const byte of Buffer.from(text)) if (this.stopped === undefined) write(byte);
+	}
+
+	private async until(ready: () => boolean): Promise<void> {
+		while (this.stopped === undefined && !ready()) await new Promise((resolve) => setTimeout(resolve, 5));
+	}
+
+	private async echo(): Promise<void> {
+		const line = this.host.serial[0];
+		const input = line?.input;
+		if (input === undefined) return;
+		const got: number[] = [];
+		await this.until(() => {
+			got.push(...input.take(16));
+			return input.ended || got.includes(0x0a) || got.includes(0x0d);
+		});
+		for (const byte of got) line?.output.write(byte);
+	}
+}
