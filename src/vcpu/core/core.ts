@@ -1,0 +1,61 @@
+import type { Callee } from "../../wasm/expression.ts";
+import { ModuleBuilder } from "../../wasm/module.ts";
+
+/** Functions that the host gives the core. */
+export interface CoreImports {
+	/**
+	 * Decodes the block at CS:RIP and enters it into the block table.
+	 * @returns its address, or 0: a fault or exit is pending in the state.
+	 */
+	readonly translate: Callee;
+	/** Code was written: `(state, host offset, length)`. Blocks that hold those bytes are gone when it returns. */
+	readonly codeWritten: Callee;
+	/** A block is hot: `(state, block)`. */
+	readonly compile: Callee;
+	/** Interrupt acknowledge cycle: `(state)` → vector. */
+	readonly acknowledge: Callee;
+	/**
+	 * The in-kernel bus: `(state, is write, fragment)` → 1 where it answered the fragment (data in place).
+	 * Called only for addresses without RAM.
+	 */
+	readonly bus: Callee;
+	/** Model-specific register that is the host's: `(state, is write, number)` → 1 where known; value in F.scratch. */
+	readonly msr: Callee;
+}
+
+/** The core module under construction, and the functions that its parts offer each other by name. */
+export class Core {
+	readonly m = new ModuleBuilder();
+	readonly imports: CoreImports;
+	private readonly functions = new Map<string, Callee>();
+
+	constructor() {
+		const { m } = this;
+		this.imports = {
+			translate: m.import("translate", ["i32"], ["i32"]),
+			codeWritten: m.import("codeWritten", ["i32", "i32", "i32"], []),
+			compile: m.import("compile", ["i32", "i32"], []),
+			acknowledge: m.import("acknowledge", ["i32"], ["i32"]),
+			bus: m.import("bus", ["i32", "i32", "i32"], ["i32"]),
+			msr: m.import("msr", ["i32", "i32", "i32"], ["i32"]),
+		};
+	}
+
+	/** Defines a function of the core, callable by name from the parts defined after it. */
+	define(...args: Parameters<ModuleBuilder["func"]>): Callee {
+		const callee = this.m.func(...args);
+		this.functions.set(callee.name, callee);
+		return callee;
+	}
+
+	/** A function defined (or declared) before. */
+	fn(name: string): Callee {
+		const found = this.functions.get(name);
+		if (!found) throw new Error(`the core has no function ${name} yet`);
+		return found;
+	}
+
+	has(name: string): boolean {
+		return this.functions.has(name);
+	}
+}

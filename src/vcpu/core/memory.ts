@@ -1,0 +1,424 @@
+import { VECTOR } from "../../isa/registers.ts";
+import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
+import { call, type FunctionBuilder } from "../../wasm/function.ts";
+import {
+	ACCESS,
+	EXIT,
+	F,
+	FRAGMENT,
+	FRAGMENT_SIZE,
+	IO,
+	IO_SIZE,
+	PENDING,
+	REC,
+	STATUS,
+	TLB,
+	TLB_BYTES,
+	TX,
+	TX_SIZE,
+} from "../layout.ts";
+import { KVM_MEM_READONLY, SLOT_FLAGS } from "../slot-table.ts";
+import type { Core } from "./core.ts";
+import { WALK } from "./walk.ts";
+
+/** Kinds of {@link IO}: 1 is ROM, where reads are direct and writes go out. */
+const KIND_RAM = 0;
+const KIND_NOTHING = 2;
+
+/** CR0.AM and EFLAGS.AC, with CPL 3, check alignment (SDM 3A 6.15, #AC). */
+const CR0_AM = 0x40000;
+const EFLAGS_AC = 0x40000;
+
+function bytesUntilPageEnd(linear: Ex): Ex {
+	return i32(4096).sub(linear.wrap().and(0xfff));
+}
+
+/**
+ * The three one-step translations, and what stands on them:
+ * `gvaToTlb` (linear range → pages, or one fault before any byte moves), `tlbToIo` (pages → pieces of RAM, ROM or
+ * nothing), `runIoList` (moves bytes, or makes the fragments of an MMIO exit).
+ */
+export function defineMemory(core: Core): void {
+	defineGvaToTlb(core);
+	defineTlbToIo(core);
+	defineRunIoList(core);
+	defineAccess(core);
+	defineFetch(core);
+}
+
+/** `gvaToTlb(state, linear, length ≤ 4096, access)` → 0 with F.tx filled, or stopHere with the fault pending. */
+function defineGvaToTlb(core: Core): void {
+	core.define("gvaToTlb", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, start, bytes, access] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const linear = f.local("i64", start);
+		const left = f.local("i32", bytes);
+		const count = f.local("i32", 0);
+		const part = f.local("i32");
+		F.txCount.set(f, st, 0);
+		f.while(left.ne(0), () => {
+			f.set(part, bytesUntilPageEnd(linear));
+			f.if(part.gtU(left), () => f.set(part, left));
+			f.check(call(core.fn("walk"), st, linear, access));
+			const entry = f.let(st.add(count.mul(TX_SIZE)).add(F.tx.offset));
+			TX.gpa.set(f, entry, F.walkGpa.of(st));
+			TX.length.set(f, entry, part);
+			TX.flags.set(f, entry, F.walkFlags.of(st));
+			TX.linear.set(f, entry, linear);
+			f.set(count, count.add(1));
+			f.set(left, left.sub(part));
+			f.set(linear, linear.add(part.extU()).and(F.linearMask.of(st)));
+		});
+		F.txCount.set(f, st, count);
+		f.return(0);
+	});
+}
+
+/**
+ * `tlbToIo(state, access)` → 0: turns F.tx into F.io. Pages of RAM and ROM become TLB entries on the way where the
+ * access and the page's rights allow it.
+ */
+function defineTlbToIo(core: Core): void {
+	core.define("tlbToIo", ["i32", "i32"], ["i32"], (f) => {
+		const [st, access] = [f.param(0), f.param(1)];
+		const [n, items, offset] = [f.local("i32", 0), f.local("i32", 0), f.local("i32", 0)];
+		const writes = f.let(access.and(ACCESS.write | ACCESS.modify).ne(0));
+		// Translations made for CPL 3 belong in the user tables, all others in the supervisor's.
+		const fillable = f.let(F.fillable.of(st).and(access.and(ACCESS.check).eqz()));
+		const table = f.let(call(core.fn("tableOf"), st, access));
+		f.while(n.ltU(F.txCount.of(st)), () => {
+			const page = f.let(st.add(n.mul(TX_SIZE)).add(F.tx.offset));
+			const gpa = f.let(TX.gpa.of(page));
+			const left = f.let(TX.length.of(page));
+			const slot = f.let(call(core.fn("slotFind"), st, gpa));
+			const kind = f.local("i32", KIND_NOTHING);
+			const host = f.local("i32", 0);
+			f.if(slot.ne(0), () => {
+				f.set(kind, slot.load("i32", SLOT_FLAGS).and(KVM_MEM_READONLY).ne(0));
+				f.set(host, call(core.fn("slotHost"), slot, gpa));
+				f.if(host.eqz(), () => {
+					EXIT_memoryFault(f, st, gpa);
+					f.return(STATUS.stopHere);
+				});
+				f.if(fillable, () => {
+					const flags = f.let(TX.flags.of(page));
+					const linear = f.let(TX.linear.of(page));
+					const meta = f.let(flags.and(WALK.global).ne(0));
+					f.call(core.fn("fill"), st, table, linear, host, meta);
+					f.if(writes.and(kind.eqz()).and(F.codePages.of(st).add(host.shrU(12)).load("i32_8u").eqz()), () => {
+						f.call(core.fn("markDirty"), slot, gpa);
+						f.call(core.fn("fill"), st, table.add(TLB_BYTES), linear, host, meta);
+					});
+				});
+			});
+			const part = f.local("i32");
+			f.while(left.ne(0), () => {
+				f.set(part, left);
+				// What nobody backs goes out in fragments of at most eight bytes.
+				f.if(kind.ne(KIND_RAM).and(part.gtU(8)), () => f.set(part, 8));
+				const item = f.let(st.add(items.mul(IO_SIZE)).add(F.io.offset));
+				IO.gpa.set(f, item, gpa);
+				IO.kind.set(f, item, kind);
+				IO.host.set(f, item, host);
+				IO.length.set(f, item, part);
+				IO.offset.set(f, item, offset);
+				IO.slot.set(f, item, slot);
+				f.set(items, items.add(1));
+				f.set(offset, offset.add(part));
+				f.set(gpa, gpa.add(part.extU()));
+				f.set(host, host.add(part));
+				f.set(left, left.sub(part));
+			});
+			f.set(n, n.add(1));
+		});
+		F.ioCount.set(f, st, items);
+		f.return(0);
+	});
+}
+
+/** RAM whose backing is gone: EFAULT with KVM_EXIT_MEMORY_FAULT (spec section 7). */
+function EXIT_memoryFault(f: FunctionBuilder, st: Ex, gpa: Ex): void {
+	F.exitReason.set(f, st, EXIT.memoryFault);
+	F.exitAddress.set(f, st, gpa.and(-4096));
+	F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
+}
+
+/** Linear instruction pointer of record `rec`, for reports. */
+function instructionIp(st: Ex, rec: Ex): Ex {
+	return F.blockIp.of(st).add(rec.load("i64_16u", REC.ip));
+}
+
+function defineRunIoList(core: Core): void {
+	/** `queueWrite(state, rec, gpa, length, data)`: a fragment for user space. */
+	core.define("queueWrite", ["i32", "i32", "i64", "i32", "i64"], [], (f) => {
+		const [st, rec, gpa, length, data] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		const count = f.let(F.writeCount.of(st));
+		const entry = f.let(st.add(count.mul(FRAGMENT_SIZE)).add(F.writes.offset));
+		FRAGMENT.gpa.set(f, entry, gpa);
+		FRAGMENT.length.set(f, entry, length);
+		FRAGMENT.data.set(f, entry, data);
+		f.if(call(core.imports.bus, st, 1, entry), () => f.return());
+		f.if(rec.ne(0), () => F.exitIp.set(f, st, instructionIp(st, rec)));
+		F.writeCount.set(f, st, count.add(1));
+		F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
+	});
+
+	/** `readFragment(state, gpa, length, destination)` → 0 when answered, else stopHere with the exit ready. */
+	core.define("readFragment", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, gpa, length, destination] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const position = f.let(F.readPosition.of(st));
+		const entry = f.let(st.add(position.mul(FRAGMENT_SIZE)).add(F.reads.offset));
+		f.if(position.geU(F.readCount.of(st)), () => {
+			FRAGMENT.gpa.set(f, entry, gpa);
+			FRAGMENT.length.set(f, entry, length);
+			f.if(call(core.imports.bus, st, 0, entry).eqz(), () => {
+				F.exitReason.set(f, st, EXIT.mmio);
+				F.exitAddress.set(f, st, gpa);
+				F.exitLength.set(f, st, length);
+				F.exitIsWrite.set(f, st, 0);
+				F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
+				f.return(STATUS.stopHere);
+			});
+			// The in-kernel bus answered: remember it, so that a later restart does not read the device again.
+			F.readCount.set(f, st, position.add(1));
+		});
+		F.readPosition.set(f, st, position.add(1));
+		const data = f.let(FRAGMENT.data.of(entry));
+		const n = f.local("i32", 0);
+		f.while(n.ltU(length), () => {
+			f.store("i32_8", destination.add(n), data.wrap());
+			f.set(data, data.shrU(8));
+			f.set(n, n.add(1));
+		});
+		f.return(0);
+	});
+
+	/** `runIoList(state, rec, write)` → status: moves F.data to or from the pieces of F.io. */
+	core.define("runIoList", ["i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, write] = [f.param(0), f.param(1), f.param(2)];
+		const n = f.local("i32", 0);
+		const each = (body: (item: Local, data: Local) => void): void => {
+			f.set(n, 0);
+			f.while(n.ltU(F.ioCount.of(st)), () => {
+				const item = f.let(st.add(n.mul(IO_SIZE)).add(F.io.offset));
+				const data = f.let(st.add(IO.offset.of(item)).add(F.data.offset));
+				body(item, data);
+				f.set(n, n.add(1));
+			});
+		};
+		f.if(write.eqz(), () => {
+			each((item, data) => {
+				f.if(
+					IO.kind.of(item).ne(KIND_NOTHING),
+					() => f.memoryCopy(data, IO.host.of(item), IO.length.of(item)),
+					() => f.check(call(core.fn("readFragment"), st, IO.gpa.of(item), IO.length.of(item), data)),
+				);
+			});
+			f.return(0);
+		});
+		// Every byte of RAM is stored before the first exit is reported.
+		each((item, data) => {
+			f.if(IO.kind.of(item).eq(KIND_RAM), () => {
+				f.memoryCopy(IO.host.of(item), data, IO.length.of(item));
+				f.call(core.fn("markDirty"), IO.slot.of(item), IO.gpa.of(item));
+				f.call(core.fn("checkCode"), st, IO.host.of(item), IO.length.of(item));
+			});
+		});
+		each((item, data) => {
+			f.if(IO.kind.of(item).ne(KIND_RAM), () => {
+				const length = f.let(IO.length.of(item));
+				const value = f.let(data.load("i64"));
+				f.if(length.ltU(8), () => f.set(value, value.and(i64(1).shl(length.shl(3).extU()).sub(1n))));
+				f.call(core.fn("queueWrite"), st, rec, IO.gpa.of(item), length, value);
+			});
+		});
+		f.return(call(core.fn("stopIfPending"), st));
+	});
+}
+
+/** Loads and stores for handlers and helpers. */
+function defineAccess(core: Core): void {
+	// `fetch` is never asked of these: the tables are read and write, three apart for supervisor and user.
+	core.define("accessRights", ["i32", "i32"], ["i32"], (f) => {
+		const [st, access] = [f.param(0), f.param(1)];
+		f.returnIf(access.and(ACCESS.system).ne(0), access);
+		f.return(access.or(F.cpl.of(st).eq(3).shl(2)));
+	});
+	/** `hit(state, linear, bytes, table)` → VM memory offset where the whole access lies in a cached page, else 0. */
+	core.define("hit", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [linear, bytes, table] = [f.param(1), f.param(2), f.param(3)];
+		const entry = f.let(table.add(linear.wrap().shrU(8).and(0xfff0)));
+		f.returnIf(TLB.tag.of(entry).ne(linear.add(bytes.sub(1).extU()).and(-4096)), 0);
+		f.return(TLB.addend.of(entry).add(linear.wrap()));
+	});
+	/** `load(state, rec, linear, bytes, access)` → status; the value is in F.data, zero-extended to 8 bytes. */
+	core.define("load", ["i32", "i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, linear, bytes, given] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		const access = f.let(call(core.fn("accessRights"), st, given));
+		f.if(F.fillable.of(st), () => {
+			const table = f.let(
+				call(core.fn("tableOf"), st, access).add(access.and(ACCESS.modify).mul(TLB_BYTES / ACCESS.modify)),
+			);
+			const host = f.let(call(core.fn("hit"), st, linear, bytes, table));
+			f.if(host.ne(0), () => {
+				f.if(
+					bytes.eq(4),
+					() => f.store("i64", st, host.load("i64_32u"), F.data.offset),
+					() =>
+						f.if(
+							bytes.eq(8),
+							() => f.store("i64", st, host.load("i64"), F.data.offset),
+							() =>
+								f.if(
+									bytes.eq(2),
+									() => f.store("i64", st, host.load("i64_16u"), F.data.offset),
+									() =>
+										f.if(
+											bytes.eq(1),
+											() => f.store("i64", st, host.load("i64_8u"), F.data.offset),
+											() => f.memoryCopy(st.add(F.data.offset), host, bytes),
+										),
+								),
+						),
+				);
+				f.return(0);
+			});
+		});
+		f.check(call(core.fn("checkAlignment"), st, linear, bytes, access));
+		f.check(call(core.fn("gvaToTlb"), st, linear, bytes, access));
+		f.check(call(core.fn("tlbToIo"), st, access));
+		F.data.set(f, st, 0);
+		f.check(call(core.fn("runIoList"), st, rec, 0));
+		f.return(call(core.fn("watch"), st, linear, bytes, 0));
+	});
+	/** `store(state, rec, linear, bytes, access)` of F.data → 0, stopNext or stopHere. */
+	core.define("store", ["i32", "i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, linear, bytes, given] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		const access = f.let(call(core.fn("accessRights"), st, given.or(ACCESS.write)));
+		f.if(F.fillable.of(st), () => {
+			const table = f.let(call(core.fn("tableOf"), st, access).add(TLB_BYTES));
+			const host = f.let(call(core.fn("hit"), st, linear, bytes, table));
+			f.if(host.ne(0), () => {
+				f.if(
+					bytes.eq(4),
+					() => f.store("i32", host, st.load("i32", F.data.offset)),
+					() => f.memoryCopy(host, st.add(F.data.offset), bytes),
+				);
+				f.return(0);
+			});
+		});
+		f.check(call(core.fn("checkAlignment"), st, linear, bytes, access));
+		f.check(call(core.fn("gvaToTlb"), st, linear, bytes, access));
+		f.check(call(core.fn("tlbToIo"), st, access));
+		f.drop(call(core.fn("watch"), st, linear, bytes, 1));
+		f.return(call(core.fn("runIoList"), st, rec, 1));
+	});
+	/** `probe(state, linear, bytes, access)`: translates without touching data; for checks before several stores. */
+	core.define("probe", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, linear, bytes, given] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const access = f.let(call(core.fn("accessRights"), st, given));
+		f.return(call(core.fn("gvaToTlb"), st, linear, bytes, access));
+	});
+	// Typed forms for helpers: the value is a parameter, or waits in F.data.
+	core.define("storeValue", ["i32", "i32", "i64", "i32", "i32", "i64"], ["i32"], (f) => {
+		const [st, rec, linear, bytes, access, value] = [0, 1, 2, 3, 4, 5].map((n) => f.param(n)) as [
+			Local,
+			Local,
+			Local,
+			Local,
+			Local,
+			Local,
+		];
+		F.data.set(f, st, value);
+		f.return(call(core.fn("store"), st, rec, linear, bytes, access));
+	});
+}
+
+/**
+ * `checkAlignment`: #AC where alignment is checked. `watch`: data breakpoints of DR0–DR3. `stopIfPending` → stopNext
+ * where something waits for the end of this instruction, else 0.
+ */
+export function defineChecks(core: Core): void {
+	core.define("checkAlignment", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, linear, bytes, access] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		f.returnIf(access.and(ACCESS.user).eqz(), 0);
+		f.returnIf(F.cr0.of(st).wrap().and(CR0_AM).eqz(), 0);
+		f.returnIf(F.eflags.of(st).and(EFLAGS_AC).eqz(), 0);
+		f.returnIf(linear.wrap().and(bytes.sub(1)).eqz(), 0);
+		f.return(call(core.fn("raise"), st, VECTOR.AC, 0));
+	});
+	core.define("watch", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, linear, bytes, write] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const dr7 = f.let(st.load("i32", F.dr.offset + 7 * 8));
+		f.returnIf(dr7.and(0xff).eqz(), 0);
+		const n = f.local("i32", 0);
+		const hits = f.local("i32", 0);
+		f.while(n.ltU(4), (_exit, next) => {
+			const control = f.let(dr7.shrU(n.shl(2).add(16)).and(15));
+			const kind = f.let(control.and(3));
+			const length = f.let(control.shrU(2));
+			// 00 one byte, 01 two, 10 eight, 11 four (SDM 3B 17.2.4).
+			const size = f.let(i32(8).when(length.eq(2), length.add(1)));
+			const at = f.let(st.add(n.shl(3)).load("i64", F.dr.offset).and(size.sub(1).extU().not()));
+			f.set(n, n.add(1));
+			f.brIf(next, kind.eq(1).and(write).or(kind.eq(3)).eqz());
+			f.brIf(next, at.geU(linear.add(bytes.extU())));
+			f.brIf(next, linear.geU(at.add(size.extU())));
+			// DR6 also shows breakpoints that are not enabled, but only enabled ones trap.
+			f.set(hits, hits.or(i32(1).shl(n.sub(1))));
+		});
+		f.if(hits.ne(0), () => {
+			const enabled = f.local("i32", 0);
+			f.set(n, 0);
+			f.while(n.ltU(4), () => {
+				f.if(
+					hits
+						.shrU(n)
+						.and(1)
+						.ne(0)
+						.and(dr7.shrU(n.shl(1)).and(3).ne(0)),
+					() => f.set(enabled, 1),
+				);
+				f.set(n, n.add(1));
+			});
+			f.if(enabled, () => {
+				F.faultDr6.set(f, st, F.faultDr6.of(st).or(hits));
+				F.pending.set(f, st, F.pending.of(st).or(PENDING.debug));
+			});
+		});
+		f.return(0);
+	});
+	core.define("stopIfPending", ["i32"], ["i32"], (f) => {
+		f.return(F.pending.of(f.param(0)).ne(0).shl(1));
+	});
+}
+
+/** `fetchHost(state, linear)` → VM memory offset of a code byte; 0 with a fault or exit pending. */
+function defineFetch(core: Core): void {
+	core.define("fetchHost", ["i32", "i64"], ["i32"], (f) => {
+		const [st, linear] = [f.param(0), f.param(1)];
+		const entry = f.let(F.tlbFetch.of(st).add(linear.wrap().shrU(8).and(0xfff0)));
+		f.if(entry.load("i64").eq(linear.and(-4096)), () => f.return(entry.load("i32", 8).add(linear.wrap())));
+		const access = f.let(call(core.fn("accessRights"), st, ACCESS.fetch));
+		f.if(call(core.fn("walk"), st, linear, access), () => f.return(0));
+		const gpa = f.let(F.walkGpa.of(st));
+		const slot = f.let(call(core.fn("slotFind"), st, gpa));
+		const host = f.local("i32", 0);
+		f.if(slot.ne(0), () => {
+			f.set(host, call(core.fn("slotHost"), slot, gpa));
+			f.if(host.eqz(), () => {
+				EXIT_memoryFault(f, st, gpa);
+				f.return(0);
+			});
+		});
+		f.if(host.eqz(), () => {
+			// No instruction can be fetched from a device: KVM_INTERNAL_ERROR_EMULATION.
+			F.exitReason.set(f, st, EXIT.internalError);
+			F.errorSub.set(f, st, 1);
+			F.exitAddress.set(f, st, gpa);
+			F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
+			f.return(0);
+		});
+		f.call(core.fn("fill"), st, F.tlbFetch.of(st), linear, host, F.walkFlags.of(st).and(WALK.global).ne(0));
+		f.return(host);
+	});
+}

@@ -1,0 +1,126 @@
+import { SEGMENT } from "../../isa/registers.ts";
+import { type Ex, i64 } from "../../wasm/expression.ts";
+import type { FunctionBuilder } from "../../wasm/function.ts";
+import { ATTR, F, KEY, SEG, SEG_SIZE, SEGMENTS, segmentOffset, TLB_BYTES } from "../layout.ts";
+import type { Core } from "./core.ts";
+
+const CR0_PE = 1;
+const CR0_AM = 0x40000;
+const EFLAGS_VM = 0x20000;
+const EFLAGS_AC = 0x40000;
+const EFER_LMA = 0x400;
+
+/** 1 in real and virtual-8086 mode. */
+export function isReal(st: Ex): Ex {
+	return F.cr0.of(st).wrap().and(CR0_PE).eqz().or(F.eflags.of(st).and(EFLAGS_VM).ne(0));
+}
+
+/** 1 in virtual-8086 mode. */
+export function isV86(st: Ex): Ex {
+	return F.eflags.of(st).and(EFLAGS_VM).ne(0);
+}
+
+/** Address of the hidden part of segment register `n`. */
+export function segmentAddress(st: Ex, n: Ex | number): Ex {
+	return typeof n === "number" ? st.add(segmentOffset(n)) : st.add(n.mul(SEG_SIZE)).add(SEGMENTS);
+}
+
+/** Sets the derived ranges of a segment from its attributes and limit. Data and code may be read and written in real mode. */
+function ranges(f: FunctionBuilder, st: Ex, segment: Ex): void {
+	const attributes = f.let(SEG.attributes.of(segment));
+	const limit = f.let(SEG.limit.of(segment));
+	SEG.low.set(f, segment, 0);
+	SEG.readHigh.set(f, segment, limit);
+	SEG.writeHigh.set(f, segment, limit);
+	SEG.fetchHigh.set(f, segment, limit);
+	f.if(attributes.and(ATTR.unusable).ne(0), () => {
+		SEG.readHigh.set(f, segment, -1);
+		SEG.writeHigh.set(f, segment, -1);
+		f.return();
+	});
+	f.if(isReal(st), () => f.return());
+	f.if(
+		attributes.and(ATTR.code).ne(0),
+		() => {
+			SEG.writeHigh.set(f, segment, -1);
+			f.if(attributes.and(ATTR.writable).eqz(), () => SEG.readHigh.set(f, segment, -1));
+		},
+		() => {
+			f.if(attributes.and(ATTR.expandDown).ne(0), () => {
+				const top = f.let(i64(0xffffffffn).when(attributes.and(ATTR.big), 0xffffn));
+				SEG.low.set(f, segment, limit.add(1n));
+				SEG.readHigh.set(f, segment, top);
+				SEG.writeHigh.set(f, segment, top);
+			});
+			f.if(attributes.and(ATTR.writable).eqz(), () => SEG.writeHigh.set(f, segment, -1));
+		},
+	);
+}
+
+/** What follows from the control registers and segments: ranges, masks, TLBs in force, the key of decoded code. */
+export function defineMode(core: Core): void {
+	/** `updateSegment(state, number)`: call after changing a hidden part. */
+	core.define("updateSegment", ["i32", "i32"], [], (f) =>
+		ranges(f, f.param(0), segmentAddress(f.param(0), f.param(1))),
+	);
+
+	/** `updateSegments(state)`: all of them; call after CR0.PE or EFLAGS.VM changed. */
+	core.define("updateSegments", ["i32"], [], (f) => {
+		const n = f.local("i32", 0);
+		f.while(n.ltU(6), () => {
+			f.call(core.fn("updateSegment"), f.param(0), n);
+			f.set(n, n.add(1));
+		});
+	});
+
+	/** `updateMode(state)`: call after anything in the list above changed, segments first. */
+	core.define("updateMode", ["i32"], [], (f) => {
+		const st = f.param(0);
+		const attributes = (name: keyof typeof SEGMENT): Ex =>
+			st.load("i32", segmentOffset(SEGMENT[name]) + SEG.attributes.offset);
+		const key = f.local("i32", 0);
+		const code = f.let(attributes("cs"));
+		const stack32 = f.let(attributes("ss").and(ATTR.big).ne(0));
+		const long = f.let(F.efer.of(st).wrap().and(EFER_LMA).ne(0).and(code.and(ATTR.long).ne(0)));
+		F.linearMask.set(f, st, i64(-1).when(long, 0xffffffffn));
+		F.stackMask.set(f, st, i64(-1).when(long, i64(0xffffffffn).when(stack32, 0xffffn)));
+		f.set(key, code.and(ATTR.big).ne(0).mul(KEY.code32).or(stack32.mul(KEY.stack32)).or(long.mul(KEY.long)));
+		const flat = f.local("i32", 1);
+		for (const name of ["cs", "ss", "ds", "es"] as const) {
+			const at = segmentOffset(SEGMENT[name]);
+			f.set(flat, flat.and(st.load("i64", at + SEG.base.offset).eqz()));
+			f.set(flat, flat.and(st.load("i64", at + SEG.low.offset).eqz()));
+			f.set(flat, flat.and(st.load("i64", at + (name === "cs" ? SEG.fetchHigh : SEG.writeHigh).offset).eq(0xffffffff)));
+			if (name !== "cs") f.set(flat, flat.and(st.load("i64", at + SEG.readHigh.offset).eq(0xffffffff)));
+		}
+		const user = f.let(F.cpl.of(st).eq(3));
+		f.set(key, key.or(flat.mul(KEY.flat)).or(user.mul(KEY.user)).or(isReal(st).mul(KEY.real)));
+		F.modeKey.set(f, st, key);
+		const aligned = f.let(user.and(F.cr0.of(st).wrap().and(CR0_AM).ne(0)).and(F.eflags.of(st).and(EFLAGS_AC).ne(0)));
+		const watched = f.let(
+			st
+				.load("i32", F.dr.offset + 7 * 8)
+				.and(0xff)
+				.ne(0),
+		);
+		const fillable = f.let(aligned.or(watched).eqz());
+		F.fillable.set(f, st, fillable);
+		const area = f.let(F.tlbArea.of(st));
+		const tables = f.let(area.add(user.mul(3 * TLB_BYTES)));
+		const empty = f.let(area.add(6 * TLB_BYTES));
+		F.tlbRead.set(f, st, tables.when(fillable, empty));
+		F.tlbWrite.set(f, st, tables.add(TLB_BYTES).when(fillable, empty));
+		F.tlbFetch.set(f, st, tables.add(2 * TLB_BYTES));
+	});
+
+	/** `setSegment(state, number, selector, base, limit, attributes)`: fills a segment register, with its ranges. */
+	core.define("setSegment", ["i32", "i32", "i32", "i64", "i64", "i32"], [], (f) => {
+		const st = f.param(0);
+		const segment = f.let(segmentAddress(st, f.param(1)));
+		SEG.selector.set(f, segment, f.param(2));
+		SEG.base.set(f, segment, f.param(3));
+		SEG.limit.set(f, segment, f.param(4));
+		SEG.attributes.set(f, segment, f.param(5));
+		f.call(core.fn("updateSegment"), st, f.param(1));
+	});
+}

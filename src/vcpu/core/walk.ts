@@ -1,0 +1,350 @@
+import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
+import { call, type FunctionBuilder } from "../../wasm/function.ts";
+import { ACCESS, F } from "../layout.ts";
+import {
+	KVM_MEM_LOG_DIRTY_PAGES,
+	KVM_MEM_READONLY,
+	SLOT_DIRTY,
+	SLOT_ENTRY_SIZE,
+	SLOT_FIRST,
+	SLOT_FLAGS,
+	SLOT_HEADER_COUNT,
+	SLOT_HEADER_TABLE,
+	SLOT_HOST,
+	SLOT_LAST,
+	SLOT_PAGES,
+} from "../slot-table.ts";
+import type { Core } from "./core.ts";
+
+/** Bits of {@link F.walkFlags}: what the translation allows. */
+export const WALK = {
+	writable: 1,
+	user: 2,
+	executable: 4,
+	global: 8,
+	/** The leaf's dirty bit is set, or there is none. */
+	dirty: 16,
+} as const;
+
+const ALL = WALK.writable | WALK.user | WALK.executable | WALK.dirty;
+
+const PTE = { present: 1, write: 2, user: 4, accessed: 0x20, dirty: 0x40, large: 0x80, global: 0x100 } as const;
+const CR0_WP = 0x10000;
+const CR0_PG = 0x80000000;
+const CR4_PSE = 0x10;
+const CR4_PAE = 0x20;
+const CR4_PGE = 0x80;
+const EFER_LMA = 0x400;
+const EFER_NXE = 0x800;
+
+/** Slot lookup, dirty marking and the page walk: the first one-step translation's machinery. */
+export function defineWalk(core: Core): void {
+	defineSlotFind(core);
+	defineMarkDirty(core);
+	defineEntryAccess(core);
+	defineWalkLegacy(core);
+	defineWalkPae(core);
+	core.define("walk", ["i32", "i64", "i32"], ["i32"], (f) => {
+		const [st, linear, access] = [f.param(0), f.param(1), f.param(2)];
+		f.if(F.cr0.of(st).wrap().and(CR0_PG).eqz(), () => {
+			F.walkGpa.set(f, st, linear.and(F.physicalMask.of(st)));
+			F.walkFlags.set(f, st, ALL);
+			f.return(0);
+		});
+		f.if(F.cr4.of(st).wrap().and(CR4_PAE).ne(0), () => f.return(call(core.fn("walkPae"), st, linear, access)));
+		f.return(call(core.fn("walkLegacy"), st, linear, access));
+	});
+}
+
+/** `slotFind(state, gpa)` → address of the slot's entry, or 0. */
+function defineSlotFind(core: Core): void {
+	core.define("slotFind", ["i32", "i64"], ["i32"], (f) => {
+		const [st, gpa] = [f.param(0), f.param(1)];
+		const entry = f.local("i32", F.lastSlot.of(st));
+		f.if(entry.ne(0), () => {
+			f.returnIf(
+				entry
+					.load("i64", SLOT_FIRST)
+					.leU(gpa)
+					.and(gpa.leU(entry.load("i64", SLOT_LAST))),
+				entry,
+			);
+		});
+		const table = f.let(i32(SLOT_HEADER_TABLE).load("i32"));
+		const low = f.local("i32", 0);
+		const high = f.local("i32", i32(SLOT_HEADER_COUNT).load("i32"));
+		const middle = f.local("i32");
+		f.while(low.ltU(high), (_exit, next) => {
+			f.set(middle, low.add(high).shrU(1));
+			f.set(entry, table.add(middle.mul(SLOT_ENTRY_SIZE)));
+			f.if(entry.load("i64", SLOT_LAST).ltU(gpa), () => {
+				f.set(low, middle.add(1));
+				f.br(next);
+			});
+			f.if(entry.load("i64", SLOT_FIRST).gtU(gpa), () => {
+				f.set(high, middle);
+				f.br(next);
+			});
+			F.lastSlot.set(f, st, entry);
+			f.return(entry);
+		});
+		f.return(0);
+	});
+	/** `slotHost(entry, gpa)` → offset in VM memory of the byte, 0 where it has no backing. */
+	core.define("slotHost", ["i32", "i64"], ["i32"], (f) => {
+		const [entry, gpa] = [f.param(0), f.param(1)];
+		const distance = f.let(gpa.sub(entry.load("i64", SLOT_FIRST)).wrap());
+		const host = f.let(entry.load("i32", SLOT_HOST));
+		f.returnIf(host.ne(0), host.add(distance));
+		const page = f.let(entry.load("i32", SLOT_PAGES));
+		f.returnIf(page.eqz(), 0);
+		f.set(page, page.add(distance.shrU(12).shl(2)).load("i32"));
+		f.returnIf(page.eqz(), 0);
+		f.return(page.add(distance.and(0xfff)));
+	});
+}
+
+/** `markDirty(entry, gpa)`: sets the page's bit where the slot logs. */
+function defineMarkDirty(core: Core): void {
+	core.define("markDirty", ["i32", "i64"], [], (f) => {
+		const [entry, gpa] = [f.param(0), f.param(1)];
+		f.if(
+			entry
+				.load("i32", SLOT_FLAGS)
+				.and(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)
+				.eq(KVM_MEM_LOG_DIRTY_PAGES),
+			() => {
+				const bitmap = f.let(entry.load("i32", SLOT_DIRTY));
+				f.if(bitmap.ne(0), () => {
+					const page = f.let(gpa.sub(entry.load("i64", SLOT_FIRST)).shrU(12).wrap());
+					f.set(bitmap, bitmap.add(page.shrU(3)));
+					f.store("i32_8", bitmap, bitmap.load("i32_8u").or(i32(1).shl(page.and(7))));
+				});
+			},
+		);
+	});
+}
+
+/**
+ * `entryHost(state, gpa)` → VM memory offset of a page-table entry, 0 where there is no memory.
+ * `entryUpdate(state, gpa, host, old, new, size)` sets accessed and dirty bits by compare and swap; in a readonly slot
+ * it silently does nothing. Its page becomes dirty.
+ */
+function defineEntryAccess(core: Core): void {
+	core.define("entryHost", ["i32", "i64"], ["i32"], (f) => {
+		const [st, gpa] = [f.param(0), f.param(1)];
+		const entry = f.let(call(core.fn("slotFind"), st, gpa));
+		f.returnIf(entry.eqz(), 0);
+		f.return(call(core.fn("slotHost"), entry, gpa));
+	});
+	core.define("entryUpdate", ["i32", "i64", "i32", "i64", "i32"], [], (f) => {
+		const [st, gpa, host, value, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		const entry = f.let(call(core.fn("slotFind"), st, gpa));
+		f.if(entry.load("i32", SLOT_FLAGS).and(KVM_MEM_READONLY).eqz(), () => {
+			f.if(
+				bytes.eq(8),
+				() => f.store("i64", host, value),
+				() => f.store("i32", host, value.wrap()),
+			);
+			f.call(core.fn("markDirty"), entry, gpa);
+			f.call(core.fn("checkCode"), st, host, bytes);
+		});
+	});
+}
+
+/** Whether the access wants to write (WRITE or MODIFY). */
+function wantsWrite(access: Ex): Ex {
+	return access.and(ACCESS.write | ACCESS.modify).ne(0);
+}
+
+/** The error code of a page fault by this access. */
+function errorCode(st: Ex, access: Ex): Ex {
+	const nx = F.efer.of(st).wrap().and(EFER_NXE).ne(0).and(F.cr4.of(st).wrap().and(CR4_PAE).ne(0));
+	return wantsWrite(access)
+		.shl(1)
+		.or(access.and(ACCESS.user))
+		.or(access.and(ACCESS.fetch).and(i32(0).sub(nx)));
+}
+
+interface Walk {
+	readonly f: FunctionBuilder;
+	readonly core: Core;
+	readonly st: Local;
+	readonly linear: Local;
+	readonly access: Local;
+	readonly code: Local;
+}
+
+function startWalk(core: Core, f: FunctionBuilder): Walk {
+	const st = f.param(0);
+	const access = f.param(2);
+	return { f, core, st, linear: f.param(1), access, code: f.local("i32", errorCode(st, access)) };
+}
+
+function fail(walk: Walk, bits: Ex | number): void {
+	const { f, core, st, linear, code } = walk;
+	f.return(call(core.fn("pageFault"), st, linear, code.or(bits)));
+}
+
+/** Checks the rights collected from all levels; returns the fault where they do not suffice. */
+function checkRights(walk: Walk, rights: Local): void {
+	const { f, st, access } = walk;
+	f.if(access.and(ACCESS.user).ne(0).and(rights.and(PTE.user).eqz()), () => fail(walk, 1));
+	f.if(
+		wantsWrite(access)
+			.and(rights.and(PTE.write).eqz())
+			.and(access.and(ACCESS.user).ne(0).or(F.cr0.of(st).wrap().and(CR0_WP).ne(0))),
+		() => fail(walk, 1),
+	);
+}
+
+/** 32-bit paging, with 4 MiB pages and PSE-36 (SDM 3A 4.3). */
+function defineWalkLegacy(core: Core): void {
+	core.define("walkLegacy", ["i32", "i64", "i32"], ["i32"], (f) => {
+		const walk = startWalk(core, f);
+		const { st, linear, access } = walk;
+		const va = f.let(linear.wrap());
+		const physicalMask = f.let(F.physicalMask.of(st));
+		const pdeGpa = f.let(F.cr3.of(st).and(0xfffff000).add(va.shrU(20).and(0xffc).extU()).and(physicalMask));
+		const pdeHost = f.let(call(core.fn("entryHost"), st, pdeGpa));
+		const pde = f.local("i32");
+		f.if(pdeHost.ne(0), () => f.set(pde, pdeHost.load("i32")));
+		f.if(pde.and(PTE.present).eqz(), () => fail(walk, 0));
+		const rights = f.local("i32", pde);
+		const gpa = f.local("i64");
+		const leafGpa = f.local("i64", pdeGpa);
+		const leafHost = f.local("i32", pdeHost);
+		const leaf = f.local("i32", pde);
+		f.if(
+			pde.and(PTE.large).ne(0).and(F.cr4.of(st).wrap().and(CR4_PSE).ne(0)),
+			() => {
+				// PSE-36: bits 16:13 are address bits 35:32; bits 21:17 are reserved (SDM 3A table 4-4).
+				f.if(pde.and(0x3e0000).ne(0), () => fail(walk, 1 | 8));
+				f.set(gpa, pde.and(0xffc00000).extU().or(pde.shrU(13).and(15).extU().shl(32)).or(va.and(0x3fffff).extU()));
+			},
+			() => {
+				f.set(leafGpa, pde.and(0xfffff000).extU().add(va.shrU(10).and(0xffc).extU()).and(physicalMask));
+				f.set(leafHost, call(core.fn("entryHost"), st, leafGpa));
+				f.set(leaf, 0);
+				f.if(leafHost.ne(0), () => f.set(leaf, leafHost.load("i32")));
+				f.if(leaf.and(PTE.present).eqz(), () => fail(walk, 0));
+				f.set(rights, rights.and(leaf));
+				f.set(gpa, leaf.and(0xfffff000).extU().or(va.and(0xfff).extU()));
+			},
+		);
+		checkRights(walk, rights);
+		f.if(access.and(ACCESS.check).eqz(), () => {
+			f.if(leafHost.ne(pdeHost).and(pde.and(PTE.accessed).eqz()), () => {
+				f.call(core.fn("entryUpdate"), st, pdeGpa, pdeHost, pde.or(PTE.accessed).extU(), 4);
+			});
+			const wanted = f.let(leaf.or(PTE.accessed).or(wantsWrite(access).mul(PTE.dirty)));
+			f.if(wanted.ne(leaf), () => f.call(core.fn("entryUpdate"), st, leafGpa, leafHost, wanted.extU(), 4));
+			f.set(leaf, wanted);
+		});
+		F.walkGpa.set(f, st, gpa.and(physicalMask));
+		F.walkFlags.set(
+			f,
+			st,
+			rights
+				.and(PTE.write)
+				.shrU(1)
+				.or(rights.and(PTE.user).shrU(1))
+				.or(WALK.executable)
+				.or(leaf.and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4_PGE).shrU(4)))
+				.or(leaf.and(PTE.dirty).shrU(2)),
+		);
+		f.return(0);
+	});
+}
+
+/** PAE paging from the page-directory-pointer registers (SDM 3A 4.4), and 4-level paging (4.5). */
+function defineWalkPae(core: Core): void {
+	core.define("walkPae", ["i32", "i64", "i32"], ["i32"], (f) => {
+		const walk = startWalk(core, f);
+		const { st, linear, access } = walk;
+		const physicalMask = f.let(F.physicalMask.of(st));
+		const nxe = f.let(F.efer.of(st).wrap().and(EFER_NXE).ne(0));
+		const reserved = f.let(F.physicalReserved.of(st).or(i64(0x8000000000000000n).when(nxe.eqz(), 0n)));
+		const level = f.local("i32");
+		const table = f.local("i64");
+		const rights = f.local("i32", -1);
+		const executable = f.local("i32", 1);
+		f.if(
+			F.efer.of(st).wrap().and(EFER_LMA).ne(0),
+			() => {
+				f.set(level, 4);
+				f.set(table, F.cr3.of(st).and(0x000ffffffffff000n));
+			},
+			() => {
+				const register = f.let(st.add(linear.shrU(30).wrap().and(3).shl(3)).load("i64", F.pdpte.offset));
+				f.if(register.wrap().and(PTE.present).eqz(), () => fail(walk, 0));
+				f.set(level, 2);
+				f.set(table, register.and(0x000ffffffffff000n));
+			},
+		);
+		const gpa = f.local("i64");
+		const host = f.local("i32");
+		const entry = f.local("i64");
+		const shift = f.local("i64");
+		// Tables seen on the way, for their accessed bits once the access is known to be allowed.
+		const seen = f.local("i32", 0);
+		f.block((leaf) => {
+			f.loop((next) => {
+				f.set(shift, level.mul(9).add(3).extU());
+				f.set(gpa, table.add(linear.shrU(shift).and(0x1ff).shl(3)).and(physicalMask));
+				f.set(host, call(core.fn("entryHost"), st, gpa));
+				f.set(entry, 0);
+				f.if(host.ne(0), () => f.set(entry, host.load("i64")));
+				f.if(entry.wrap().and(PTE.present).eqz(), () => fail(walk, 0));
+				f.if(entry.and(reserved).ne(0n), () => fail(walk, 1 | 8));
+				f.set(rights, rights.and(entry.wrap()));
+				f.set(executable, executable.and(entry.shrU(63).eqz()));
+				f.brIf(leaf, level.eq(1));
+				f.if(entry.wrap().and(PTE.large).ne(0), () => {
+					f.if(level.eq(4), () => fail(walk, 1 | 8));
+					// Large pages: address bits below the page size but for PAT (12) are reserved.
+					f.if(entry.and(i64(1).shl(shift).sub(0x2000n)).ne(0n), () => fail(walk, 1 | 8));
+					f.br(leaf);
+				});
+				const slot = f.let(st.add(seen.shl(4)));
+				f.store("i64", slot, gpa, F.scratch.offset);
+				f.store("i32", slot, host, F.scratch.offset + 8);
+				f.set(seen, seen.add(1));
+				f.set(table, entry.and(0x000ffffffffff000n));
+				f.set(level, level.sub(1));
+				f.br(next);
+			});
+		});
+		checkRights(walk, rights);
+		f.if(access.and(ACCESS.fetch).ne(0).and(executable.eqz()), () => fail(walk, 1));
+		const pageMask = f.let(i64(1).shl(shift).sub(1n));
+		const result = f.let(entry.and(0x000ffffffffff000n).and(pageMask.not()).or(linear.and(pageMask)));
+		f.if(access.and(ACCESS.check).eqz(), () => {
+			f.while(seen.ne(0), () => {
+				f.set(seen, seen.sub(1));
+				const slot = f.let(st.add(seen.shl(4)));
+				const at = f.let(slot.load("i32", F.scratch.offset + 8));
+				const old = f.let(at.load("i64"));
+				f.if(old.wrap().and(PTE.accessed).eqz(), () => {
+					f.call(core.fn("entryUpdate"), st, slot.load("i64", F.scratch.offset), at, old.or(BigInt(PTE.accessed)), 8);
+				});
+			});
+			const wanted = f.let(entry.or(BigInt(PTE.accessed)).or(wantsWrite(access).mul(PTE.dirty).extU()));
+			f.if(wanted.ne(entry), () => f.call(core.fn("entryUpdate"), st, gpa, host, wanted, 8));
+			f.set(entry, wanted);
+		});
+		F.walkGpa.set(f, st, result.and(physicalMask));
+		F.walkFlags.set(
+			f,
+			st,
+			rights
+				.and(PTE.write)
+				.shrU(1)
+				.or(rights.and(PTE.user).shrU(1))
+				.or(executable.shl(2))
+				.or(entry.wrap().and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4_PGE).shrU(4)))
+				.or(entry.wrap().and(PTE.dirty).shrU(2)),
+		);
+		f.return(0);
+	});
+}

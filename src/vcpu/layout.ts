@@ -1,0 +1,398 @@
+import { SEGMENT } from "../isa/registers.ts";
+import type { Arg, Ex } from "../wasm/expression.ts";
+import type { FunctionBuilder } from "../wasm/function.ts";
+
+/** A value at a fixed offset of the processor's state in VM memory. */
+export class Field {
+	readonly offset: number;
+	readonly bytes: 4 | 8;
+	constructor(offset: number, bytes: 4 | 8) {
+		this.offset = offset;
+		this.bytes = bytes;
+	}
+	/** Its value, given the state's address. */
+	of(state: Ex, extra = 0): Ex {
+		return state.load(this.bytes === 8 ? "i64" : "i32", this.offset + extra);
+	}
+	set(f: FunctionBuilder, state: Ex, value: Arg, extra = 0): void {
+		f.store(this.bytes === 8 ? "i64" : "i32", state, value, this.offset + extra);
+	}
+}
+
+let end = 0;
+
+function take(bytes: number, align = 8): number {
+	end = Math.ceil(end / align) * align;
+	const at = end;
+	end += bytes;
+	return at;
+}
+const f32 = (): Field => new Field(take(4, 4), 4);
+const f64 = (): Field => new Field(take(8), 8);
+
+/** Sixteen general registers, 8 bytes each, in encoding order. */
+export const GPRS = take(16 * 8);
+
+/** One segment register (or LDTR, TR): the visible selector and the hidden part. */
+export const SEG = {
+	selector: new Field(0, 4),
+	/** Type 0–3, S 4, DPL 5–6, P 7, AVL 8, L 9, D/B 10, G 11, unusable 16. */
+	attributes: new Field(4, 4),
+	base: new Field(8, 8),
+	/** In bytes, expanded by the granularity; zero-extended. */
+	limit: new Field(16, 8),
+	/**
+	 * An access of `size` bytes at `offset` is inside where, as signed numbers, `low <= offset` and
+	 * `offset + size - 1 <= readHigh` (to read) or `writeHigh` (to write).
+	 */
+	low: new Field(24, 8),
+	readHigh: new Field(32, 8),
+	writeHigh: new Field(40, 8),
+	/** Code: the last offset from which an instruction byte may come. */
+	fetchHigh: new Field(48, 8),
+} as const;
+export const SEG_SIZE = 64;
+export const SEGMENTS = take(8 * SEG_SIZE, 64);
+
+/** Address of segment register `n` relative to the state. */
+export function segmentOffset(n: number): number {
+	return SEGMENTS + n * SEG_SIZE;
+}
+
+export const ATTR = {
+	typeMask: 0xf,
+	/** Of a code or data type. */
+	accessed: 1,
+	/** Data: writable; code: readable. */
+	writable: 2,
+	/** Data: expand-down; code: conforming. */
+	expandDown: 4,
+	code: 8,
+	/** Not a system segment. */
+	s: 0x10,
+	dplShift: 5,
+	present: 0x80,
+	long: 0x200,
+	/** D/B. */
+	big: 0x400,
+	granular: 0x800,
+	unusable: 0x10000,
+} as const;
+
+export const F = {
+	/** Always 0: the base or index that an address does not have. */
+	zero: f64(),
+	/** Instruction pointer within CS. */
+	rip: f64(),
+	/** Lazy arithmetic flags: kind number (flag-state.ts) and its two values. */
+	flagA: f64(),
+	flagB: f64(),
+	flagKind: f32(),
+	/** EFLAGS but for CF, PF, AF, ZF, SF, OF, which live in the three above. */
+	eflags: f32(),
+	cr0: f64(),
+	cr2: f64(),
+	cr3: f64(),
+	cr4: f64(),
+	efer: f64(),
+	dr: new Field(take(8 * 8), 8),
+	gdtBase: f64(),
+	gdtLimit: f64(),
+	idtBase: f64(),
+	idtLimit: f64(),
+	/** PAE page-directory-pointer registers (SDM 3A 4.4.1). */
+	pdpte: new Field(take(4 * 8), 8),
+	cpl: f32(),
+	/** What decoded code depends on (mode-key.ts). */
+	modeKey: f32(),
+	/** Grows whenever a linear address may mean other memory; with modeKey the second half of a jump-cache tag. */
+	generation: f32(),
+	/** 0xFFFFFFFF outside 64-bit mode, else all ones. */
+	linearMask: f64(),
+	/** 0xFFFF, 0xFFFFFFFF or all ones: how much of RSP the stack uses. */
+	stackMask: f64(),
+	/** ANDed with physical addresses: A20. */
+	physicalMask: f64(),
+	/** Address-size masks for 16, 32 and 64 bits. */
+	masks: new Field(take(3 * 8), 8),
+	/** Addresses of the TLBs in force. */
+	tlbRead: f32(),
+	tlbWrite: f32(),
+	tlbFetch: f32(),
+	/** 1 where accesses may use and fill the TLBs; 0 while alignment or data breakpoints must be checked. */
+	fillable: f32(),
+	/** Bits that cannot be in a physical address: reserved in page-table entries. */
+	physicalReserved: f64(),
+	/** Instructions until the run must return. */
+	budget: f32(),
+	/** Current block: IP of its first instruction, its first record. */
+	blockIp: f64(),
+	blockFirst: f32(),
+	blockCount: f32(),
+	/** Count of retired instructions at which the budget ends. */
+	deadline: f64(),
+	/** PENDING bits: reasons to look up between two instructions. */
+	pending: f32(),
+	/** Not 0: interrupts (1) and debug traps (2) wait for one more instruction (STI, MOV SS). */
+	shadow: f32(),
+	halted: f32(),
+	/** Not 0: an exception is on its way. */
+	faultPending: f32(),
+	faultVector: f32(),
+	faultCode: f32(),
+	/** Linear address for CR2, loaded at delivery. */
+	faultAddress: f64(),
+	/** Debug-status bits to set with a pending #DB. */
+	faultDr6: f32(),
+	/** Page walk results. */
+	walkGpa: f64(),
+	walkFlags: f32(),
+	/** Pages of the access in hand (gvaToTlb): count, then entries. */
+	txCount: f32(),
+	tx: new Field(take(2 * 32), 8),
+	/** I/O list of the access in hand (tlbToIo). */
+	ioCount: f32(),
+	io: new Field(take(8 * 32), 8),
+	/** Bytes of the access in hand. */
+	data: new Field(take(64), 8),
+	/** Answered reads of the instruction in hand, replayed in order. */
+	readCount: f32(),
+	readPosition: f32(),
+	reads: new Field(take(64 * 32), 8),
+	/** Writes of the instruction in hand still to be reported. */
+	writeCount: f32(),
+	writePosition: f32(),
+	writes: new Field(take(128 * 32), 8),
+	/** The exit: fields as in struct kvm_run. */
+	exitReason: f32(),
+	exitAddress: f64(),
+	exitLength: f32(),
+	exitIsWrite: f32(),
+	exitData: f64(),
+	ioDirection: f32(),
+	ioSize: f32(),
+	ioPort: f32(),
+	ioTotal: f32(),
+	errorSub: f32(),
+	/** Linear address and CS:IP of the instruction that made the exit. */
+	exitIp: f64(),
+	exitSpare: f64(),
+	/** Last slot found; 0 after every change of slots. */
+	lastSlot: f32(),
+	/** Interrupt vector line from the interrupt controller: 1 while asserted. */
+	interruptLine: f32(),
+	nmiPending: f32(),
+	nmiBlocked: f32(),
+	/** Vector queued by KVM_INTERRUPT, -1 none. */
+	interruptQueued: f32(),
+	/** Scratch words for core functions. */
+	scratch: new Field(take(128), 8),
+	/** Model-specific registers kept as plain values; numbers in msr.ts. */
+	msrs: new Field(take(128 * 8), 8),
+	/** Lists of filled TLB entries: count, then addresses. */
+	tlbListCount: f32(),
+	/** Address of the list's array, of the TLB area and of the jump cache. */
+	tlbList: f32(),
+	tlbArea: f32(),
+	jumpCache: f32(),
+	/** Address of the physical block table, and of the code bitmap. */
+	blockTable: f32(),
+	codeBits: f32(),
+	codePages: f32(),
+	/** Local TSC offset and multiplier are the machine's: tsc = retired * 1 + tscOffset. */
+	tscOffset: f64(),
+	/** CPUID table: count and address of 32-byte entries. */
+	cpuidCount: f32(),
+	cpuidTable: f32(),
+	/** Answer to a port read: not 0 = present. */
+	portAnswered: f32(),
+	portData: f64(),
+	/** Diagnostics: instructions interpreted. */
+	interpreted: f64(),
+	/** Vector whose delivery is under way, for double faults; -1 none. */
+	delivering: f32(),
+	/** Counter of TLB misses that filled, for statistics. */
+	fills: f32(),
+} as const;
+
+/** Size of a processor's state in bytes. */
+export const STATE_SIZE = Math.ceil(end / 4096) * 4096;
+
+/** One page of an access: entries of {@link F.tx}. */
+export const TX = {
+	gpa: new Field(0, 8),
+	length: new Field(8, 4),
+	flags: new Field(12, 4),
+	linear: new Field(16, 8),
+} as const;
+export const TX_SIZE = 32;
+
+/** One piece of an access: entries of {@link F.io}. `kind`: 0 RAM, 1 ROM, 2 nothing there. */
+export const IO = {
+	gpa: new Field(0, 8),
+	kind: new Field(8, 4),
+	host: new Field(12, 4),
+	length: new Field(16, 4),
+	offset: new Field(20, 4),
+	slot: new Field(24, 4),
+} as const;
+export const IO_SIZE = 32;
+
+/** One fragment: entries of {@link F.reads} and {@link F.writes}. */
+export const FRAGMENT = { gpa: new Field(0, 8), data: new Field(8, 8), length: new Field(16, 4) } as const;
+export const FRAGMENT_SIZE = 32;
+
+/** TLB entry: tag is the linear page; addend + low half of the linear address = offset in VM memory. */
+export const TLB = { tag: new Field(0, 8), addend: new Field(8, 4), meta: new Field(12, 4) } as const;
+export const TLB_ENTRY = 16;
+export const TLB_ENTRIES = 4096;
+export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY;
+/** Read, write and fetch TLBs for supervisor, the same for user, then one that stays empty (alignment checks). */
+export const TLB_TABLES = 7;
+export const TLB_LIST_CAPACITY = 8192;
+
+/** Access bits; the low five are those of a page-fault error code (SDM 3A 4.7). */
+export const ACCESS = {
+	read: 0,
+	write: 2,
+	user: 4,
+	fetch: 16,
+	/** A read whose place is written later: needs write permission. */
+	modify: 32,
+	/** Supervisor whatever the CPL: descriptor tables, TSS. */
+	system: 64,
+	/** Translate only: no accessed or dirty bits. */
+	check: 128,
+} as const;
+
+/** How a handler ends. */
+export const STATUS = {
+	/** Go on with the next instruction. */
+	next: 0,
+	/** RIP is set; the block ends. */
+	branch: 1,
+	/** Done; look at `pending` before the next instruction. */
+	stopNext: 2,
+	/** Not done: a fault is pending, or an exit must be answered first. */
+	stopHere: 3,
+} as const;
+
+/** Bits of {@link F.pending}. */
+export const PENDING = {
+	/** Fragments wait in `writes`, or an exit is ready. */
+	exit: 1,
+	/** A debug trap waits (faultDr6). */
+	debug: 2,
+	/** Interrupt line, queued interrupt or NMI: see the fields. */
+	interrupt: 4,
+	/** Code of the current block was changed, or translations moved. */
+	code: 8,
+	/** The host asked to come back. */
+	request: 16,
+} as const;
+
+/** One predecoded instruction. */
+export const REC = {
+	/** u16: index of the handler in the table. */
+	handler: 0,
+	/** u8: bytes of the instruction. */
+	length: 2,
+	/** u8: segment number of the memory operand. */
+	segment: 3,
+	/** u16: offset in the state of the rm (or opcode) register operand; or its number for system registers. */
+	rm: 4,
+	/** u16: the same of the reg operand. */
+	reg: 6,
+	/** u16: offsets of base and index registers. */
+	base: 8,
+	index: 10,
+	/** u8: shift of the index; u8: 0, 8 or 16 for address size 16, 32, 64 (offset in F.masks). */
+	scale: 12,
+	addressSize: 13,
+	/** u16: offset of the segment register in the state. */
+	segmentOffset: 14,
+	/** i64: first immediate. */
+	immediate: 16,
+	/** i32: displacement. */
+	displacement: 24,
+	/** u16: distance from the block's first byte. */
+	ip: 28,
+	/** u16: second immediate; for string instructions the repeat prefix. */
+	immediate2: 30,
+} as const;
+export const REC_SIZE = 32;
+
+/** Header of a decoded block; its records follow. */
+export const BLOCK = {
+	count: new Field(0, 4),
+	/** Bytes of code. */
+	bytes: new Field(4, 4),
+	/** Index of the compiled unit in the table (0 none) and the entry number in it. */
+	unit: new Field(8, 4),
+	entry: new Field(12, 4),
+	/** Counts down to compilation. */
+	heat: new Field(16, 4),
+	/** Offset in VM memory of the first byte. */
+	host: new Field(20, 4),
+	key: new Field(24, 4),
+	/** Next in the chain of the block table. */
+	next: new Field(28, 4),
+	/** Offset in VM memory of the second page's start, where the block crosses one; else 0. */
+	cross: new Field(32, 4),
+	/** Number for the host's own books. */
+	id: new Field(36, 4),
+	/** Executions. */
+	runs: new Field(40, 4),
+} as const;
+export const BLOCK_HEADER = 64;
+
+export const BLOCK_TABLE_ENTRIES = 65536;
+
+/** Jump-cache entry: linear IP, then modeKey and generation, then the block. */
+export const JUMP = {
+	ip: new Field(0, 8),
+	key: new Field(8, 4),
+	generation: new Field(12, 4),
+	block: new Field(16, 4),
+} as const;
+export const JUMP_SIZE = 32;
+export const JUMP_ENTRIES = 4096;
+
+/** What decoded blocks and compiled units depend on: bits of {@link F.modeKey}. */
+export const KEY = {
+	/** CS.D: 32-bit code. */
+	code32: 1,
+	/** SS.B: 32-bit stack. */
+	stack32: 2,
+	/** CS, SS, DS, ES are all 0..4 GiB-1, readable and (but CS) writable; FS and GS are never assumed. */
+	flat: 4,
+	/** CPL 3. */
+	user: 8,
+	/** 64-bit mode. */
+	long: 16,
+	/** Blocks of one instruction: stepping, shadows, the end of a budget. */
+	single: 32,
+	/** Real or virtual-8086 mode. */
+	real: 64,
+} as const;
+
+/** KVM exit reasons (Linux virt/kvm/api, KVM_EXIT_*). */
+export const EXIT = {
+	unknown: 0,
+	io: 2,
+	debug: 4,
+	hlt: 5,
+	mmio: 6,
+	irqWindowOpen: 7,
+	shutdown: 8,
+	intr: 10,
+	internalError: 17,
+	dirtyRingFull: 31,
+	memoryFault: 39,
+	/** Not KVM's: the instruction budget is used up. */
+	budget: 256,
+	/** Not KVM's: code must be decoded; answered by the engine, never seen outside. */
+	translate: 257,
+} as const;
+
+export const SEGMENT_COUNT = Object.keys(SEGMENT).length;

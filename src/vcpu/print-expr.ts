@@ -1,0 +1,206 @@
+import { assert } from "../base/errors.ts";
+import type { BinaryOp, CompareOp, Expr, Flag, StateName, UnaryOp, Width } from "../isa/expr.ts";
+import { type Ex, i32, i64, type Local } from "../wasm/expression.ts";
+import type { FunctionBuilder } from "../wasm/function.ts";
+import type { ValueType } from "../wasm/opcodes.ts";
+
+/** Where the leaves of an expression come from; this is all that an engine adds. */
+export interface Leaves {
+	load(index: number, width: Width): Ex;
+	register(register: number, width: Width, high: boolean): Ex;
+	immediate(operand: number, width: Width, signed: boolean): Ex;
+	flag(flag: Flag): Ex;
+	condition(code: number): Ex;
+	nextIp(width: Width): Ex;
+	effectiveAddress(): Ex;
+	segment(): Ex;
+	registerNumber(operand: number): Ex;
+	addressSize(): Ex;
+	addressMask(): Ex;
+	repeat(): Ex;
+	state(name: StateName, width: Width): Ex;
+}
+
+/** The WebAssembly type that holds values of a width; below 64 bits they are zero-extended in an i32. */
+export function typeOf(width: Width): ValueType {
+	return width === 64 ? "i64" : "i32";
+}
+
+function mask(value: Ex, width: Width): Ex {
+	return width >= 32 ? value : value.and(width === 1 ? 1 : width === 8 ? 0xff : 0xffff);
+}
+
+/** The value sign-extended over its WebAssembly type. */
+function signed(value: Ex, width: Width): Ex {
+	return width === 8 ? value.sext8() : width === 16 ? value.sext16() : width === 1 ? i32(0).sub(value) : value;
+}
+
+/** Prints expressions as WebAssembly. Nodes used more than once are computed once, into a local. */
+export class ExprPrinter {
+	private readonly f: FunctionBuilder;
+	private readonly leaves: Leaves;
+	private readonly uses = new Map<Expr, number>();
+	private known = new Map<Expr, Local>();
+
+	constructor(f: FunctionBuilder, leaves: Leaves) {
+		this.f = f;
+		this.leaves = leaves;
+	}
+
+	/** Counts uses, so that shared nodes are known before anything is printed. */
+	count(root: Expr | undefined): void {
+		if (!root) return;
+		const uses = this.uses.get(root) ?? 0;
+		this.uses.set(root, uses + 1);
+		if (uses > 0) return;
+		for (const child of children(root)) this.count(child);
+	}
+
+	/** Prints what `body` prints so that values computed in it are not taken for known behind it. */
+	conditional(body: () => void): void {
+		const before = new Map(this.known);
+		body();
+		this.known = before;
+	}
+
+	print(expr: Expr): Ex {
+		const known = this.known.get(expr);
+		if (known) return known;
+		const value = this.node(expr);
+		if (expr.node.kind === "const" || (this.uses.get(expr) ?? 0) < 2) return value;
+		const local = this.f.let(value);
+		this.known.set(expr, local);
+		return local;
+	}
+
+	private node(expr: Expr): Ex {
+		const { node, width } = expr;
+		switch (node.kind) {
+			case "const":
+				return width === 64 ? i64(node.value) : i32(Number(BigInt.asIntN(32, node.value)));
+			case "load":
+				return this.leaves.load(node.index, width);
+			case "register":
+				return this.leaves.register(node.register, width, node.high);
+			case "immediate":
+				return this.leaves.immediate(node.operand, width, node.signed);
+			case "flag":
+				return this.leaves.flag(node.flag);
+			case "condition":
+				return this.leaves.condition(node.code);
+			case "nextIp":
+				return this.leaves.nextIp(width);
+			case "effectiveAddress":
+				return this.leaves.effectiveAddress();
+			case "segment":
+				return this.leaves.segment();
+			case "registerNumber":
+				return this.leaves.registerNumber(node.operand);
+			case "addressSize":
+				return this.leaves.addressSize();
+			case "addressMask":
+				return this.leaves.addressMask();
+			case "repeat":
+				return this.leaves.repeat();
+			case "state":
+				return this.leaves.state(node.name, width);
+			case "unary":
+				return this.unary(node.op, node.a, width);
+			case "binary":
+				return this.binary(node.op, this.print(node.a), this.print(node.b), width);
+			case "compare":
+				return this.compare(node.op, this.print(node.a), this.print(node.b), node.a.width);
+			case "select":
+				return this.print(node.a).when(this.print(node.condition), this.print(node.b));
+			case "zext":
+				return width === 64 ? this.print(node.a).extU() : this.print(node.a);
+			case "sext": {
+				const value = signed(this.print(node.a), node.a.width);
+				return width === 64 ? value.extS() : mask(value, width);
+			}
+			case "trunc":
+				return mask(this.print(node.a).wrap(), width);
+		}
+	}
+
+	private unary(op: UnaryOp, operand: Expr, width: Width): Ex {
+		const a = this.print(operand);
+		switch (op) {
+			case "not":
+				return mask(a.not(), width);
+			case "neg":
+				return mask(a.neg(), width);
+			case "popcnt":
+				return a.popcnt();
+			case "ctz":
+				return width < 32 ? a.or(1 << width).ctz() : a.ctz();
+			case "clz":
+				return width < 32 ? a.clz().sub(32 - width) : a.clz();
+			case "bswap":
+				return this.bswap(a, width);
+		}
+	}
+
+	private bswap(a: Ex, width: Width): Ex {
+		const value = this.f.let(a);
+		if (width === 16) return value.shl(8).or(value.shrU(8)).and(0xffff);
+		if (width === 32) return value.rotl(8).and(0x00ff00ff).or(value.rotr(8).and(0xff00ff00));
+		assert(width === 64, "width of bswap");
+		const bytes = value.rotl(8).and(0x000000ff000000ffn).or(value.rotr(8).and(0xff000000ff000000n));
+		return bytes.or(value.rotl(24).and(0x0000ff000000ff00n)).or(value.rotr(24).and(0x00ff000000ff0000n));
+	}
+
+	private binary(op: BinaryOp, a: Ex, b: Ex, width: Width): Ex {
+		switch (op) {
+			case "add":
+			case "sub":
+			case "mul":
+			case "shl":
+				return mask(a[op](b), width);
+			case "and":
+			case "or":
+			case "xor":
+			case "shrU":
+			case "divU":
+			case "remU":
+				return a[op](b);
+			case "shrS":
+			case "divS":
+			case "remS":
+				return op === "shrS"
+					? mask(signed(a, width).shrS(b), width)
+					: mask(signed(a, width)[op](signed(b, width)), width);
+			case "rotl":
+			case "rotr": {
+				if (width >= 32) return a[op](b);
+				const [value, count] = [this.f.let(a), this.f.let(b)];
+				const other = i32(width).sub(count);
+				const rotated = op === "rotl" ? value.shl(count).or(value.shrU(other)) : value.shrU(count).or(value.shl(other));
+				return mask(rotated, width);
+			}
+		}
+	}
+
+	private compare(op: CompareOp, a: Ex, b: Ex, width: Width): Ex {
+		if (op.endsWith("S")) return signed(a, width)[op](signed(b, width));
+		return a[op](b);
+	}
+}
+
+/** Direct operands of a node. */
+export function children({ node }: Expr): readonly Expr[] {
+	switch (node.kind) {
+		case "unary":
+		case "zext":
+		case "sext":
+		case "trunc":
+			return [node.a];
+		case "binary":
+		case "compare":
+			return [node.a, node.b];
+		case "select":
+			return [node.condition, node.a, node.b];
+		default:
+			return [];
+	}
+}
