@@ -1,0 +1,297 @@
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import type { Step } from "../support/scripted-machine.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tsvmm-command-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const command = fileURLToPath(new URL("../support/scripted-command.ts", import.meta.url));
+const node = ["--import", import.meta.resolve("tsx"), command];
+
+/** The script as JSON: numbers for bigints and arrays for bytes, which the command turns back. */
+function environment(steps: readonly (Step | { throws: string } | { romWrite: object })[]): NodeJS.ProcessEnv {
+	return { ...process.env, TSVMM_TEST_SCRIPT: JSON.stringify(steps), NO_COLOR: "1" };
+}
+
+interface Ran {
+	readonly status: number | null;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+function tsvmm(words: readonly string[], steps: Parameters<typeof environment>[0] = [], input = ""): Ran {
+	const { status, stdout, stderr } = spawnSync(process.execPath, [...node, ...words], {
+		cwd: folder,
+		env: environment(steps),
+		encoding: "utf8",
+		input,
+		timeout: 20_000,
+	});
+	return { status, stdout, stderr };
+}
+
+/** Host time differs from run to run. */
+const withoutHostTime = (text: string): string => text.replace(/, [^,]* of host time/, "");
+
+const romWrite = {
+	gpa: 0xffff0000,
+	data: [0x5a],
+	region: "bios",
+	cs: 0xf000,
+	rip: 0x100,
+	linear: 0xf0100,
+	code: [0x88, 0x07],
+	mode: "real",
+	instructions: 7,
+};
+
+describe("a run", () => {
+	it("standard output is the guest's alone; what tsvmm says is on standard error", () => {
+		const { status, stdout, stderr } = tsvmm(["run", "--bios", "x"], [{ serial: "hello\r\n" }]);
+		expect({ status, stdout, stderr: withoutHostTime(stderr) }).toEqual({
+			status: 0,
+			stdout: "hello\r\n",
+			stderr: "tsvmm: the guest switched the power off; 1,000 instructions, 1 us of guest time\n",
+		});
+	});
+
+	it("with --log error, success is silent and failure is not", () => {
+		expect(tsvmm(["run", "--bios", "x", "--log", "error"]).stderr).toBe("");
+		const failed = tsvmm(["run", "--bios", "x", "--log", "error"], [{ end: { kind: "triple-fault", detail: "#GP" } }]);
+		expect(failed.stderr).toContain("tsvmm: triple fault: #GP");
+	});
+
+	it("consoles go where they are told", () => {
+		const steps = [{ serial: "one" }, { serial: "two", port: 1 }, { debugcon: "log\n" }];
+		const { stdout } = tsvmm(
+			["run", "--bios", "x", "--serial", "file:com1", "--serial", "stdio", "--debugcon", "file:debug"],
+			steps,
+		);
+		expect([stdout, readFileSync(join(folder, "com1"), "utf8"), readFileSync(join(folder, "debug"), "utf8")]).toEqual([
+			"two",
+			"one",
+			"log\n",
+		]);
+	});
+
+	it("input reaches COM1", () => {
+		expect(tsvmm(["run", "--bios", "x"], [{ echo: true }], "typed\n").stdout).toBe("typed\n");
+	});
+
+	it("options win over the machine file", () => {
+		writeFileSync(join(folder, "m.yaml"), "bios: x\nexpect: never\nserial: file:unused\n");
+		const { status, stdout } = tsvmm(
+			["run", "m.yaml", "--expect", "ready", "--serial", "stdio"],
+			[{ serial: "ready" }],
+		);
+		expect([status, stdout, existsSync(join(folder, "unused"))]).toEqual([0, "ready", false]);
+	});
+
+	it("a warning is one readable line", () => {
+		const { stderr } = tsvmm(["run", "--bios", "x"], [{ log: "unknown register" }]);
+		expect(stderr).toMatch(/^warn: unknown register {2}port=1016\ntsvmm: /);
+	});
+});
+
+describe("exit statuses", () => {
+	it.each([
+		["debug exit 0", { kind: "debug-exit", value: 0 }, [], 0],
+		["debug exit 118", { kind: "debug-exit", value: 118 }, [], 118],
+		["debug exit 119", { kind: "debug-exit", value: 119 }, [], 119],
+		["debug exit 120 and above", { kind: "debug-exit", value: 0x1234 }, [], 119],
+		["debug exit in QEMU's encoding", { kind: "debug-exit", value: 0x10 }, ["--debug-exit-encoding", "qemu"], 33],
+		["instruction limit", { kind: "instruction-limit" }, [], 120],
+		["guest time limit", { kind: "guest-time-limit" }, [], 121],
+		["triple fault", { kind: "triple-fault", detail: "" }, [], 122],
+		["halted", { kind: "halted", detail: "" }, [], 123],
+		["timeout", { kind: "timeout" }, [], 124],
+		["power off with a text missing", { kind: "power-off" }, ["--expect", "never"], 200],
+		["timeout with a text missing", { kind: "timeout" }, ["--expect", "never"], 124],
+		["a guest's own failure with a text missing", { kind: "debug-exit", value: 3 }, ["--expect", "never"], 3],
+	] as const)("%s", (_name, end, words, status) => {
+		expect(tsvmm(["run", "--bios", "x", ...words], [{ end }]).status).toBe(status);
+	});
+
+	it("every expected text: success at once, whatever would have followed", () => {
+		const { status, stdout } = tsvmm(
+			["run", "--bios", "x", "--expect", "rea", "--expect", "log"],
+			[{ debugcon: "log" }, { serial: "ready" }, { end: { kind: "triple-fault", detail: "" } }],
+		);
+		expect([status, stdout]).toEqual([0, "rea"]);
+	});
+
+	it("an unwanted text: failure at once, named", () => {
+		const { status, stderr } = tsvmm(
+			["run", "--bios", "x", "--fail-on", "panic"],
+			[{ serial: "panic!" }, { wait: true }],
+		);
+		expect([status, stderr]).toEqual([201, expect.stringContaining('the text "panic" appeared (--fail-on)')]);
+	});
+
+	it("an error of tsvmm's own: 125, the guest's output first, and a request to report", () => {
+		const { status, stdout, stderr } = tsvmm(["run", "--bios", "x"], [{ serial: "so far" }, { throws: "a bug" }]);
+		expect([status, stdout]).toEqual([125, "so far"]);
+		expect(stderr).toMatch(
+			/^tsvmm: internal error; please report it together with what follows\nError: a bug\n {4}at /,
+		);
+	});
+});
+
+describe("stores to ROM", () => {
+	const words = ["run", "--bios", "x", "--rom-writes"];
+	const steps = [{ romWrite }, { romWrite: { ...romWrite, gpa: 0xffff0001 } }, { end: { kind: "power-off" } as const }];
+	const line =
+		"ROM write: 0xffff0000 (bios) <- 0x5a, 1 byte, by f000:0100 (linear 0xf0100) mov [bx], al, in real mode, after 7 instructions";
+
+	it("summary: summed up at the end", () => {
+		expect(tsvmm([...words, "summary"], steps).stderr).toContain(
+			"ROM writes: 2 stores from 1 instruction; the ROM is unchanged\n  0xffff0000..0xffff0001 (bios) <- first 0x5a, 1 byte, 2 times\n",
+		);
+	});
+
+	it("log: each one as it happens", () => {
+		expect(tsvmm([...words, "log"], steps).stderr.startsWith(`${line}\n${line.replace("0000 (", "0001 (")}\n`)).toBe(
+			true,
+		);
+	});
+
+	it("stop: the first one ends the run with a status of its own", () => {
+		const { status, stderr } = tsvmm([...words, "stop"], steps);
+		expect([status, stderr]).toEqual([202, expect.stringContaining("ROM writes: 1 store from 1 instruction")]);
+	});
+
+	it("off: nothing is said", () => {
+		expect(tsvmm([...words, "off"], steps).stderr).not.toContain("ROM");
+	});
+});
+
+describe("--result", () => {
+	it("tells everything about the run as JSON", () => {
+		const steps = [{ romWrite }, { end: { kind: "debug-exit", value: 500 } as const }];
+		tsvmm(["run", "--bios", "x", "--expect", "never", "--result", "result.json"], steps);
+		expect(JSON.parse(readFileSync(join(folder, "result.json"), "utf8"))).toEqual({
+			outcome: "debug-exit",
+			value: 500,
+			status: 119,
+			missing: ["never"],
+			instructions: 2000,
+			guestTimeNs: 2000,
+			hostTimeMs: expect.any(Number),
+			romWrites: {
+				count: 1,
+				unlisted: 0,
+				by: [
+					{
+						count: 1,
+						region: "bios",
+						gpa: "0xffff0000",
+						lastGpa: "0xffff0000",
+						size: 1,
+						bytes: "5a",
+						cs: "0xf000",
+						rip: "0x100",
+						linear: "0xf0100",
+						instruction: "mov [bx], al",
+						mode: "real",
+						instructions: 7,
+					},
+				],
+			},
+			flash: [],
+			ramSha256: "00".repeat(32),
+		});
+	});
+});
+
+describe("wrong usage: status 2 and one message", () => {
+	it.each([
+		[["run", "--memroy", "3"], "error: unknown option '--memroy'\n(Did you mean --memory?)\n"],
+		[["run", "--bios"], "error: option '--bios <FILE>' argument missing\n"],
+		[["rnu"], "error: unknown command 'rnu'\n(Did you mean run?)\n"],
+		[["run", "a", "b"], "error: too many arguments for 'run'. Expected 1 argument but got 2.\n"],
+		[["run"], "tsvmm: nothing to boot: give a ROM with --bios FILE or a flash image with --flash FILE\n"],
+		[
+			["run", "--bios", "x", "-m", "12Q"],
+			'tsvmm: --memory: "12Q" is not a size; write bytes or a number with K, M or G, such as 128M\n',
+		],
+		[["run", "none.yaml"], "tsvmm: machine file none.yaml does not exist\n"],
+		[["run", "--bios", "x", "--serial", "file:no/where"], "tsvmm: --serial: no/where does not exist\n"],
+		[["run", "--bios", "x", "--result", "."], "tsvmm: --result: . is a folder, not a file\n"],
+	])("%j", (words, message) => {
+		const { status, stdout, stderr } = tsvmm(words);
+		expect({ status, stdout, stderr: stderr.replace("(tsvmm --help says more)\n", "") }).toEqual({
+			status: 2,
+			stdout: "",
+			stderr: message,
+		});
+	});
+});
+
+describe("other commands", () => {
+	it("--version prints the package's version", () => {
+		const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+			version: string;
+		};
+		expect(tsvmm(["--version"])).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
+	});
+
+	it("--help lists the commands, run --help the exit statuses", () => {
+		expect(tsvmm(["--help"]).stdout).toMatch(/ {2}run \[options\] \[machine-file\] {2}boot a machine\n/);
+		expect(tsvmm(["run", "--help"]).stdout).toMatch(/\nExit status:\n {2}0 {9}the guest switched off/);
+	});
+
+	it("schema prints the published schema", () => {
+		const published = readFileSync(new URL("../../schema/machine-file.schema.json", import.meta.url), "utf8");
+		expect(tsvmm(["schema"]).stdout).toBe(published);
+	});
+});
+
+describe("signals", () => {
+	/** Starts a guest that prints and then waits, sends the signal, and collects what came out. */
+	async function interrupted(signal: NodeJS.Signals): Promise<Ran> {
+		const child = spawn(process.execPath, [...node, "run", "--bios", "x"], {
+			env: environment([{ serial: "before" }, { wait: true }]),
+			stdio: ["ignore", "pipe", "pipe"],
+		});
+		let [stdout, stderr] = ["", ""];
+		const status = new Promise<number | null>((resolve) => child.once("close", resolve));
+		child.stderr.on("data", (chunk) => {
+			stderr += String(chunk);
+		});
+		await new Promise<void>((resolve) => {
+			child.stdout.on("data", (chunk) => {
+				stdout += String(chunk);
+				resolve();
+			});
+		});
+		child.kill(signal);
+		return { status: await status, stdout, stderr };
+	}
+
+	it.each([
+		["SIGINT", 130, "tsvmm: interrupted; "],
+		["SIGTERM", 143, "tsvmm: ended by SIGTERM; "],
+		["SIGHUP", 129, "tsvmm: ended by SIGHUP; "],
+	] as const)("%s ends the run in good order", async (signal, status, message) => {
+		expect(await interrupted(signal)).toEqual({ status, stdout: "before", stderr: expect.stringContaining(message) });
+	});
+
+	it("a reader that goes away ends the run", async () => {
+		const child = spawn(process.execPath, [...node, "run", "--bios", "x", "--log", "off"], {
+			env: environment([{ serial: "a" }, { wait: true }]),
+			stdio: ["ignore", "pipe", "ignore"],
+		});
+		child.stdout.destroy();
+		const status = await Promise.race([
+			new Promise((resolve) => child.once("close", resolve)),
+			sleep(10_000, "still running"),
+		]);
+		child.kill("SIGKILL");
+		expect(status).toBe(141);
+	});
+});
