@@ -28,7 +28,7 @@ export function parseEncoding(text: string): Encoding {
 	if (words[0] === "NP") {
 		prefix = -1;
 		words.shift();
-	} else if (words.length > 1 && words[1] === "0F" && ["66", "F3", "F2"].includes(words[0] ?? "")) {
+	} else if (["66", "F3", "F2"].includes(words[0] ?? "") && /^[0-9A-F]{2}$/.test(words[1] ?? "")) {
 		prefix = Number.parseInt(words.shift() ?? "", 16) as 0x66 | 0xf3 | 0xf2;
 	}
 	let map: OpcodeMap = 0;

@@ -35,7 +35,7 @@ export type Node =
 	| { readonly kind: "load"; readonly index: number }
 	/** A register named by the instruction itself; `high` picks AH, CH, DH, BH. */
 	| { readonly kind: "register"; readonly register: number; readonly high: boolean }
-	/** An immediate operand, extended to the node's width. */
+	/** An immediate operand, extended to the node's width; of a far pointer the offset, and as operand + 1 the selector. */
 	| { readonly kind: "immediate"; readonly operand: number; readonly signed: boolean }
 	/** Arithmetic flag before the instruction. */
 	| { readonly kind: "flag"; readonly flag: Flag }

@@ -1,4 +1,4 @@
-import type { Flag } from "./expr.ts";
+import type { Flag, Width } from "./expr.ts";
 import type { OperandCode } from "./operand.ts";
 import type { Semantics } from "./semantics.ts";
 
@@ -24,7 +24,12 @@ export interface FormOptions {
 	readonly popsFirst?: boolean;
 	/** The meaning depends on the operand size although no operand shows it. */
 	readonly sized?: boolean;
+	/** Values of ModRM.reg that exist (with `/r`); all if absent. */
+	readonly reg?: readonly number[];
 }
+
+/** Flags left undefined: always these, or by the operation's width in bits and the value of the last operand (unmasked). */
+export type UndefinedFlags = readonly Flag[] | ((width: Width, count: number) => readonly Flag[]);
 
 /** Encoding in SDM notation (`80 /2 ib`, `0F B6 /r`, `40+r`), operand codes, options. */
 export type FormLine = readonly [encoding: string, operands: string, options?: FormOptions];
@@ -33,10 +38,16 @@ export interface FamilyOptions {
 	readonly forms: readonly FormLine[];
 	/** What the instruction does, on symbolic values; run once per form and operand size. */
 	readonly meaning: (x: Semantics) => void;
-	/** Flags it leaves undefined (SDM 2), as in `undefined: ["af", "of"]`; a function where it depends on the form. */
-	readonly undefined?: readonly Flag[];
+	/** Flags it leaves undefined (SDM 2), as in `undefined: ["af", "of"]`; a function where it depends on the count. */
+	readonly undefined?: UndefinedFlags;
+	/** Flags that the helper of the meaning reads and writes; for the rest of a meaning they are derived. */
+	readonly helperFlags?: { readonly reads?: readonly Flag[]; readonly writes?: readonly Flag[] };
+	/** Other names of the manual for some of the forms. */
+	readonly aliases?: readonly string[];
 	/** LOCK is allowed where the destination is memory. */
 	readonly lock?: boolean;
+	/** Accesses memory as with LOCK even where the prefix is absent (SDM 3A 9.1.2.1). */
+	readonly lockImplied?: boolean;
 	readonly checks?: readonly Check[];
 	/** A REP prefix has a meaning: string instructions. */
 	readonly repeat?: boolean;
@@ -59,3 +70,8 @@ export function family(name: string, title: string, options: FamilyOptions): Fam
 }
 
 export type { OperandCode };
+
+/** Flags that `family` leaves undefined at `width` bits when the value of its last operand is `count`. */
+export function undefinedFlags({ undefined: flags = [] }: Family, width: Width, count: number): readonly Flag[] {
+	return typeof flags === "function" ? flags(width, count) : flags;
+}

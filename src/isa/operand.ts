@@ -1,5 +1,6 @@
 import { assert } from "../base/errors.ts";
 import type { Width } from "./expr.ts";
+import { SEGMENT } from "./registers.ts";
 
 /** Operand size of an instruction, bits. */
 export type OperandSize = 16 | 32 | 64;
@@ -8,6 +9,7 @@ export type OperandSize = 16 | 32 | 64;
  * Operand codes of SDM 2 appendix A.2, as far as the integer set needs them, plus:
  * R and M restrict ModRM to a register or to memory; Z is the register in the low three bits of the opcode;
  * sIb is an immediate byte sign-extended to the operand size; RvMw is a register of operand size or a 16-bit memory word.
+ * X and Y are the memory of string instructions at DS:rSI and ES:rDI; their meanings are helpers.
  * Fixed registers and the constant 1 are spelled as in the manual.
  */
 export type OperandCode = string;
@@ -30,7 +32,12 @@ export type OperandKind =
 	| "sreg"
 	| "creg"
 	| "dreg"
+	/** A general register that the encoding implies. */
 	| "fixed"
+	/** A segment register that the encoding implies: `register` is its number. */
+	| "fixedSegment"
+	/** Memory of a string instruction. */
+	| "string"
 	| "one";
 
 export interface Operand {
@@ -42,18 +49,29 @@ export interface Operand {
 	readonly immediateBytes: number;
 	/** Sign-extended to the operand size. */
 	readonly signed: boolean;
-	/** For `fixed`: register number. */
+	/** For `fixed` and `fixedSegment`: register number. */
 	readonly register: number;
 	/** What ModRM must be: a register, memory, or either. */
 	readonly mod: "any" | "register" | "memory";
 }
 
-const FIXED: Record<string, [number, "b" | "w" | "v"]> = {
+const FIXED: Record<string, [number, "b" | "w" | "v" | "z"]> = {
 	AL: [0, "b"],
 	CL: [1, "b"],
 	AX: [0, "w"],
 	DX: [2, "w"],
 	rAX: [0, "v"],
+	eAX: [0, "z"],
+};
+
+/** Segment registers that opcodes imply (06, 0E, 16, 1E, 0F A0, 0F A8), as operand codes. */
+const IMPLIED_SEGMENT: Record<string, number> = {
+	ES: SEGMENT.es,
+	CS: SEGMENT.cs,
+	SS: SEGMENT.ss,
+	DS: SEGMENT.ds,
+	FS: SEGMENT.fs,
+	GS: SEGMENT.gs,
 };
 
 function widthOf(letter: string, size: OperandSize): Width | 0 {
@@ -79,11 +97,11 @@ function widthOf(letter: string, size: OperandSize): Width | 0 {
 
 /** Whether the meaning of `code` depends on the operand size. */
 export function isSized(code: OperandCode): boolean {
-	return /[vzyp]$|^sIb$|^rAX$|^J|^Ma$/.test(code);
+	return /[vzyp]$|^sIb$|^[re]AX$|^J|^Ma$|^RvMw$/.test(code);
 }
 
-/** Reads an operand code for one operand size. */
-export function parseOperand(code: OperandCode, size: OperandSize): Operand {
+/** Reads an operand code for one operand size; `rm` tells where a ModRM operand lies. */
+export function parseOperand(code: OperandCode, size: OperandSize, rm?: "register" | "memory" | "none"): Operand {
 	const make = (kind: OperandKind, width: Width | 0, rest: Partial<Operand> = {}): Operand => ({
 		code,
 		kind,
@@ -97,6 +115,9 @@ export function parseOperand(code: OperandCode, size: OperandSize): Operand {
 	const fixed = FIXED[code];
 	if (fixed) return make("fixed", widthOf(fixed[1], size), { register: fixed[0] });
 	if (code === "1") return make("one", 8);
+	const segment = IMPLIED_SEGMENT[code];
+	if (segment !== undefined) return make("fixedSegment", 16, { register: segment });
+	if (code === "RvMw") return make("rm", rm === "memory" ? 16 : size);
 	if (code === "sIb") return make("immediate", size, { immediateBytes: 1, signed: true });
 	const letter = code[0] ?? "";
 	const width = widthOf(code.slice(1), size);
@@ -121,6 +142,9 @@ export function parseOperand(code: OperandCode, size: OperandSize): Operand {
 			return make("farPointer", 0, { immediateBytes: size === 16 ? 4 : 6 });
 		case "O":
 			return make("offset", width);
+		case "X":
+		case "Y":
+			return make("string", width);
 		case "S":
 			return make("sreg", 16);
 		case "C":

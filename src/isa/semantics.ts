@@ -145,6 +145,11 @@ export class Semantics {
 		return new Expr(width, { kind: "immediate", operand: index, signed: false });
 	}
 
+	/** Selector of far pointer operand `index`; {@link immediate} gives its offset. */
+	farSelector(index: number): Expr {
+		return new Expr(16, { kind: "immediate", operand: index + 1, signed: false });
+	}
+
 	/** Gives operand `index` a new value. */
 	write(index: number, value: Expr): void {
 		assert(value.width === this.width(index), `operand ${index} takes ${this.width(index)} bits, not ${value.width}`);

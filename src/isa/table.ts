@@ -100,7 +100,7 @@ export class InstructionTable {
 						: (["register"] as const);
 			const list: (Instance | undefined)[] = [undefined, undefined];
 			for (const rm of variants) {
-				const sizedOperands = operandCodes.map((code) => parseOperand(code, size));
+				const sizedOperands = operandCodes.map((code) => parseOperand(code, size, rm));
 				const instance = {
 					id: this.instances.length,
 					form,
@@ -129,6 +129,8 @@ export class InstructionTable {
 
 	private claim(form: Form): void {
 		const { encoding } = form;
+		// MOV to and from control and debug registers takes ModRM.rm as a register whatever mod says (SDM 2B MOV).
+		const ignoresMod = form.operandCodes.some((code) => /^[CD][dqy]$/.test(code));
 		const classes = encoding.prefix === 0 ? [0, 1, 2, 3] : [encoding.prefix === -1 ? 0 : PREFIX_CLASS[encoding.prefix]];
 		for (let r = 0; r < (encoding.plusRegister ? 8 : 1); r++) {
 			const opcodes = this.opcodes[encoding.map] ?? [];
@@ -148,18 +150,20 @@ export class InstructionTable {
 			}
 			for (const prefixClass of classes) {
 				for (const mod3 of [0, 8]) {
-					if ((mod3 === 8 && form.mod === "memory") || (mod3 === 0 && form.mod === "register")) continue;
-					// MOV to and from control and debug registers ignores mod (SDM 2B MOV); their operand is a register either way.
+					if (mod3 === 8 ? form.mod === "memory" : form.mod === "register" && !ignoresMod) continue;
 					for (let reg = 0; reg < 8; reg++) {
 						if (typeof encoding.modrm === "number" && encoding.modrm !== reg) continue;
+						if (form.options.reg?.includes(reg) === false) continue;
 						const index = prefixClass * 16 + (form.mod === "none" ? 0 : mod3 + reg);
 						const other = slot.forms[index];
-						// A form with a mandatory prefix takes precedence over one without.
-						if (other && other !== form && encoding.prefix === 0 && other.encoding.prefix !== 0) continue;
-						assert(
-							!other || other === form || (encoding.prefix !== 0 && other.encoding.prefix === 0),
-							`${form.family.name} ${encoding.text}: claimed by ${other?.family.name} ${other?.encoding.text}`,
-						);
+						if (other && other !== form) {
+							const order = precedence(form) - precedence(other);
+							assert(
+								order !== 0,
+								`${form.family.name} ${encoding.text}: claimed by ${other.family.name} ${other.encoding.text}`,
+							);
+							if (order < 0) continue;
+						}
 						slot.forms[index] = form;
 						if (form.mod === "none") break;
 					}
@@ -167,4 +171,9 @@ export class InstructionTable {
 			}
 		}
 	}
+}
+
+/** Of two forms for the same bytes the higher wins: one with a mandatory prefix, then one whose opcode names no register. */
+function precedence({ encoding }: Form): number {
+	return (encoding.prefix === 0 ? 0 : 2) + (encoding.plusRegister ? 0 : 1);
 }

@@ -1,10 +1,49 @@
 import type { Family } from "../family.ts";
 import * as arithmetic from "./arithmetic.ts";
+import * as bit from "./bit.ts";
 import * as control from "./control.ts";
+import * as decimal from "./decimal.ts";
+import * as descriptor from "./descriptor.ts";
+import * as exchange from "./exchange.ts";
+import * as extend from "./extend.ts";
+import * as far from "./far.ts";
+import * as flag from "./flag.ts";
+import * as interrupt from "./interrupt.ts";
 import * as move from "./move.ts";
+import * as multiply from "./multiply.ts";
+import * as nop from "./nop.ts";
+import * as port from "./port.ts";
+import * as rotate from "./rotate.ts";
+import * as segment from "./segment.ts";
+import * as shift from "./shift.ts";
 import * as stack from "./stack.ts";
+import * as string from "./string.ts";
+import * as system from "./system.ts";
+
+const FILES = [
+	arithmetic,
+	bit,
+	control,
+	decimal,
+	descriptor,
+	exchange,
+	extend,
+	far,
+	flag,
+	interrupt,
+	move,
+	multiply,
+	nop,
+	port,
+	rotate,
+	segment,
+	shift,
+	stack,
+	string,
+	system,
+];
 
 /** Every instruction family, in a fixed order: instance numbers follow from it. */
-export const FAMILIES: readonly Family[] = [arithmetic, control, move, stack].flatMap((file) =>
+export const FAMILIES: readonly Family[] = FILES.flatMap((file) =>
 	Object.values(file).flatMap((entry) => entry as Family | Family[]),
 );

@@ -1,0 +1,66 @@
+import { family } from "../family.ts";
+import { RAX, RBX, RCX, RDX } from "../registers.ts";
+
+export const XCHG = family("XCHG", "Exchange", {
+	forms: [
+		["86 /r", "Eb, Gb"],
+		["87 /r", "Ev, Gv"],
+		["90+r", "Zv, rAX"],
+	],
+	lock: true,
+	lockImplied: true,
+	meaning: (x) => {
+		const [a, b] = [x.read(0), x.read(1)];
+		x.write(0, b);
+		x.write(1, a);
+	},
+});
+
+export const XADD = family("XADD", "Exchange and add", {
+	forms: [
+		["0F C0 /r", "Eb, Gb"],
+		["0F C1 /r", "Ev, Gv"],
+	],
+	lock: true,
+	meaning: (x) => {
+		const [a, b] = [x.read(0), x.read(1)];
+		// The sum last: it stays where both operands are one register.
+		x.write(1, a);
+		x.write(0, a.add(b));
+		x.flags("add", a, b);
+	},
+});
+
+export const CMPXCHG = family("CMPXCHG", "Compare and exchange", {
+	forms: [
+		["0F B0 /r", "Eb, Gb"],
+		["0F B1 /r", "Ev, Gv"],
+	],
+	lock: true,
+	meaning: (x) => {
+		const [value, source] = [x.read(0), x.read(1)];
+		const accumulator = x.register(RAX, value.width);
+		const equal = accumulator.eq(value);
+		// Memory is stored to either way (SDM 2A CMPXCHG).
+		x.write(0, equal.select(source, value));
+		// Where the destination is the accumulator itself, it takes the source.
+		const kept = x.isMemory(0) ? accumulator : x.registerNumber(0).eq(RAX).select(source, accumulator);
+		x.setRegister(RAX, equal.select(kept, value));
+		x.flags("sub", accumulator, value);
+	},
+});
+
+export const CMPXCHG8B = family("CMPXCHG8B", "Compare and exchange 8 bytes", {
+	forms: [["0F C7 /1", "Mq"]],
+	lock: true,
+	meaning: (x) => {
+		const value = x.read(0);
+		const expected = x.register(RDX, 32).zext(64).shl(32).or(x.register(RAX, 32).zext(64));
+		const replacement = x.register(RCX, 32).zext(64).shl(32).or(x.register(RBX, 32).zext(64));
+		const equal = expected.eq(value);
+		x.write(0, equal.select(replacement, value));
+		x.setRegister(RAX, value.trunc(32));
+		x.setRegister(RDX, value.shrU(32).trunc(32));
+		x.setFlags({ zf: equal });
+	},
+});

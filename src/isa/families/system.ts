@@ -1,0 +1,119 @@
+import { family } from "../family.ts";
+
+export const MOV_CR = family("MOV", "Move to or from control register", {
+	forms: [
+		["0F 20 /r", "Rd, Cd", { reg: [0, 2, 3, 4] }],
+		["0F 22 /r", "Cd, Rd", { reg: [0, 2, 3, 4] }],
+	],
+	checks: ["cpl0"],
+	ends: true,
+	meaning: (x) => {
+		if (x.operands[1]?.kind === "creg") x.helper("readControl", x.registerNumber(1), x.registerNumber(0));
+		else x.helper("writeControl", x.registerNumber(0), x.registerNumber(1));
+	},
+});
+
+/** DR4 and DR5 are DR6 and DR7, or nothing with CR4.DE (SDM 3B 17.2.2): the helper's. */
+export const MOV_DR = family("MOV", "Move to or from debug register", {
+	forms: [
+		["0F 21 /r", "Rd, Dd"],
+		["0F 23 /r", "Dd, Rd"],
+	],
+	checks: ["cpl0"],
+	ends: true,
+	meaning: (x) => {
+		if (x.operands[1]?.kind === "dreg") x.helper("readDebug", x.registerNumber(1), x.registerNumber(0));
+		else x.helper("writeDebug", x.registerNumber(0), x.registerNumber(1));
+	},
+});
+
+/** A 32-bit register takes the upper half of CR0 too; memory takes 16 bits. */
+export const SMSW = family("SMSW", "Store machine status word", {
+	forms: [["0F 01 /4", "RvMw"]],
+	meaning: (x) => x.write(0, x.state("cr0", x.width(0))),
+});
+
+export const LMSW = family("LMSW", "Load machine status word", {
+	forms: [["0F 01 /6", "Ew"]],
+	checks: ["cpl0"],
+	ends: true,
+	meaning: (x) => x.helper("lmsw", x.read(0).zext(32)),
+});
+
+export const CLTS = family("CLTS", "Clear task-switched flag in CR0", {
+	forms: [["0F 06", ""]],
+	checks: ["cpl0"],
+	ends: true,
+	meaning: (x) => x.helper("clts"),
+});
+
+export const INVD = family("INVD", "Invalidate internal caches", {
+	forms: [["0F 08", ""]],
+	checks: ["cpl0"],
+	meaning: (x) => x.helper("cacheFlush"),
+});
+
+export const WBINVD = family("WBINVD", "Write back and invalidate cache", {
+	forms: [["0F 09", ""]],
+	checks: ["cpl0"],
+	meaning: (x) => x.helper("cacheFlush"),
+});
+
+export const INVLPG = family("INVLPG", "Invalidate TLB entries", {
+	forms: [["0F 01 /7", "M"]],
+	checks: ["cpl0"],
+	ends: true,
+	meaning: (x) => x.helper("invlpg", x.segment(), x.effectiveAddress()),
+});
+
+export const HLT = family("HLT", "Halt", {
+	forms: [["F4", ""]],
+	checks: ["cpl0"],
+	ends: true,
+	meaning: (x) => x.helper("hlt"),
+});
+
+export const CPUID = family("CPUID", "Identify processor", {
+	forms: [["0F A2", ""]],
+	meaning: (x) => x.helper("cpuid"),
+});
+
+/** CR4.TSD is the helper's to look at. It ends a block because it shows the count of instructions. */
+export const RDTSC = family("RDTSC", "Read time-stamp counter", {
+	forms: [["0F 31", ""]],
+	ends: true,
+	meaning: (x) => x.helper("rdtsc"),
+});
+
+export const RDPMC = family("RDPMC", "Read performance-monitoring counter", {
+	forms: [["0F 33", ""]],
+	ends: true,
+	meaning: (x) => x.helper("rdpmc"),
+});
+
+export const RDMSR = family("RDMSR", "Read model-specific register", {
+	forms: [["0F 32", ""]],
+	checks: ["cpl0"],
+	ends: true,
+	meaning: (x) => x.helper("rdmsr"),
+});
+
+export const WRMSR = family("WRMSR", "Write model-specific register", {
+	forms: [["0F 30", ""]],
+	checks: ["cpl0"],
+	ends: true,
+	meaning: (x) => x.helper("wrmsr"),
+});
+
+export const SYSENTER = family("SYSENTER", "Fast system call", {
+	forms: [["0F 34", ""]],
+	ends: true,
+	meaning: (x) => x.helper("sysenter"),
+});
+
+export const SYSEXIT = family("SYSEXIT", "Fast return from system call", {
+	forms: [["0F 35", ""]],
+	checks: ["cpl0"],
+	ends: true,
+	meaning: (x) => x.helper("sysexit"),
+});
