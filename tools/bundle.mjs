@@ -33,7 +33,9 @@ await build({
 	target: "node20.19",
 	// iced-x86 and pino look for files of their own; they are loaded when needed.
 	external: ["iced-x86", "pino"],
-	banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
+	banner: {
+		js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+	},
 	minifySyntax: true,
 	minifyWhitespace: true,
 	plugins: [moduleAddresses],

@@ -1,0 +1,49 @@
+import { existsSync } from "node:fs";
+import { describe, it } from "vitest";
+
+/** Something that tests use where it is installed: where it may lie, and the Debian package that brings it. */
+interface Provided {
+	readonly paths: readonly string[];
+	readonly package: string;
+}
+
+/** Guests, and the tools that tests compare with or assemble by. None of them is part of the project. */
+const PROVIDED = {
+	seabios: { paths: ["/usr/share/seabios/bios-256k.bin"], package: "seabios" },
+	"seabios-128k": { paths: ["/usr/share/seabios/bios.bin"], package: "seabios" },
+	"ovmf-code": { paths: ["/usr/share/OVMF/OVMF_CODE_4M.fd"], package: "ovmf" },
+	"ovmf-vars": { paths: ["/usr/share/OVMF/OVMF_VARS_4M.fd"], package: "ovmf" },
+	qemu: { paths: ["/usr/bin/qemu-system-i386", "/usr/local/bin/qemu-system-i386"], package: "qemu-system-x86" },
+	nasm: { paths: ["/usr/bin/nasm", "/usr/local/bin/nasm"], package: "nasm" },
+	gcc: { paths: ["/usr/bin/gcc", "/usr/local/bin/gcc"], package: "gcc" },
+} satisfies Readonly<Record<string, Provided>>;
+
+export type ProvidedName = keyof typeof PROVIDED;
+
+/** Where it lies, or undefined where it is not installed. */
+export function provided(name: ProvidedName): string | undefined {
+	return PROVIDED[name].paths.find((path) => existsSync(path));
+}
+
+/**
+ * `describe` for tests that need something installed; `body` is told where each of `names` lies. Where one is missing, a skipped
+ * test says so together with the command that installs it. With CI=true, where everything must run, it fails.
+ */
+export function describeWith<const N extends readonly ProvidedName[]>(
+	names: N,
+	title: string,
+	body: (...paths: { [K in keyof N]: string }) => void,
+): void {
+	const missing = names.filter((name) => provided(name) === undefined);
+	if (missing.length === 0) {
+		describe(title, () => body(...(names.map((name) => provided(name)) as { [K in keyof N]: string })));
+		return;
+	}
+	const packages = [...new Set(missing.map((name) => PROVIDED[name].package))].join(" ");
+	const reason = `needs ${missing.join(", ")}: sudo apt-get install ${packages}`;
+	if (process.env["CI"] === "true") {
+		it(title, () => {
+			throw new Error(reason);
+		});
+	} else it.skip(`${title} (${reason})`, () => {});
+}
