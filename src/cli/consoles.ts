@@ -1,4 +1,3 @@
-import type { ByteSink } from "../bus/device.ts";
 import type { MachineConfig, OutputTarget } from "../config/index.ts";
 import { type BufferedSink, ByteWriter, FileWriter, nullSink } from "../host/byte-writer.ts";
 import type { Expectations } from "../host/expectations.ts";
@@ -30,7 +29,7 @@ function lost(what: string, error: unknown): StopReason {
 /** The outer side of a machine's serial ports and debug consoles. */
 export class Consoles {
 	readonly serial: readonly SerialLine[];
-	readonly debugcon: ByteSink;
+	readonly debugcon: SerialLine["output"];
 	readonly stdout: GuestOutput;
 	private readonly sinks: BufferedSink[] = [];
 	private readonly input: StandardInput;
@@ -39,7 +38,7 @@ export class Consoles {
 	constructor(config: MachineConfig, expectations: Expectations, stop: (reason: StopReason) => void) {
 		this.stdout = new GuestOutput(1, (error) => stop(lost("standard output", error)));
 		this.input = new StandardInput(() => stop({ kind: "signal", signal: "SIGINT" }));
-		const open = (target: OutputTarget, what: string): ByteSink => {
+		const open = (target: OutputTarget, what: string): SerialLine["output"] => {
 			const sink = this.open(target, what, stop);
 			this.sinks.push(sink);
 			return expectations.watch(sink);
