@@ -1,0 +1,35 @@
+/** EFLAGS by bit mask (SDM 1 3.4.3). */
+export const EFLAGS = {
+	cf: 0x1,
+	/** Bit 1 is always set. */
+	fixed: 0x2,
+	pf: 0x4,
+	af: 0x10,
+	zf: 0x40,
+	sf: 0x80,
+	tf: 0x100,
+	if: 0x200,
+	df: 0x400,
+	of: 0x800,
+	iopl: 0x3000,
+	ioplShift: 12,
+	nt: 0x4000,
+	rf: 0x10000,
+	vm: 0x20000,
+	ac: 0x40000,
+	vif: 0x80000,
+	vip: 0x100000,
+	id: 0x200000,
+} as const;
+
+/** CR0 by bit mask (SDM 3A 2.5). */
+export const CR0 = { pe: 0x1, mp: 0x2, em: 0x4, ts: 0x8, wp: 0x10000, am: 0x40000, pg: 0x80000000 } as const;
+
+/** CR4 by bit mask (SDM 3A 2.5). */
+export const CR4 = { vme: 0x1, pvi: 0x2, tsd: 0x4, de: 0x8, pse: 0x10, pae: 0x20, mce: 0x40, pge: 0x80 } as const;
+
+/** EFER by bit mask (SDM 3A 2.2.1). */
+export const EFER = { sce: 0x1, lme: 0x100, lma: 0x400, nxe: 0x800 } as const;
+
+/** DR6 by bit mask (SDM 3B 17.2.3). */
+export const DR6 = { bd: 0x2000, bs: 0x4000, bt: 0x8000 } as const;
