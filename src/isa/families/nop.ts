@@ -27,13 +27,13 @@ export const PREFETCH = ["NTA", "T0", "T1", "T2"].map((level, digit) =>
 );
 
 export const UD0 = family("UD0", "Undefined instruction", {
-	forms: [["0F FF /r", "Gd, Ed"]],
+	forms: [["0F FF /r", "Gv, Ev"]],
 	ends: true,
 	meaning: (x) => x.fault("UD"),
 });
 
 export const UD1 = family("UD1", "Undefined instruction", {
-	forms: [["0F B9 /r", "Gd, Ed"]],
+	forms: [["0F B9 /r", "Gv, Ev"]],
 	ends: true,
 	meaning: (x) => x.fault("UD"),
 });

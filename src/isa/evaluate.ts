@@ -1,0 +1,361 @@
+import { assert } from "../base/errors.ts";
+import { type Decoded, isHighByte } from "./decoder.ts";
+import {
+	type BinaryOp,
+	type CompareOp,
+	Expr,
+	FLAG_BITS,
+	type Flag,
+	type StateName,
+	type UnaryOp,
+	type Width,
+} from "./expr.ts";
+import { conditionRule, type FlagValues, flagRule, packFlags } from "./flags.ts";
+import type { Operand } from "./operand.ts";
+import { RBP, RSP, SEGMENT } from "./registers.ts";
+import type { FlagUpdate, Load, Meaning, Store } from "./semantics.ts";
+
+/** What an instruction sees of a processor, and changes. Values are unsigned. */
+export interface EvaluatorState {
+	/** The general registers by number, 64 bits each. */
+	readonly registers: bigint[];
+	/** EFLAGS; only the six arithmetic flags are looked at and changed. */
+	flags: number;
+	/** Offset of the instruction in its code segment, then of the next. */
+	ip: bigint;
+	/** Selectors by segment number. */
+	readonly selectors: readonly number[];
+	/** Width of the stack pointer, bits. */
+	readonly stackSize: 16 | 32 | 64;
+	state(name: StateName): bigint;
+	/** `bytes` at `offset` of segment number `segment`, little-endian. */
+	load(segment: number, offset: bigint, bytes: number): bigint;
+	store(segment: number, offset: bigint, bytes: number, value: bigint): void;
+}
+
+/** How an instruction ended: done, an exception before anything changed, or a helper left to call. */
+export type Outcome =
+	| { readonly kind: "done" }
+	| { readonly kind: "fault"; readonly vector: number; readonly errorCode: number | undefined }
+	| { readonly kind: "helper"; readonly name: string; readonly args: readonly bigint[] };
+
+const FLAGS_BEFORE = Object.fromEntries(
+	(Object.keys(FLAG_BITS) as Flag[]).map((flag) => [flag, new Expr(1, { kind: "flag", flag })]),
+) as unknown as FlagValues;
+
+const ARITHMETIC_FLAGS = 0x8d5;
+
+/**
+ * Does what one decoded instruction means, by walking its expressions: slow, and the plainest reading of them there is.
+ * Tests hold the engines against it. A `helper` outcome leaves state as it was.
+ */
+export function evaluate(decoded: Decoded, state: EvaluatorState): Outcome {
+	assert(decoded.status === "ok" && decoded.instance, "only whole instructions mean something");
+	const { meaning } = decoded.instance;
+	const evaluation = new Evaluation(decoded, state);
+	for (const load of meaning.loads) evaluation.load(load);
+	for (const { when, vector, errorCode } of meaning.faults)
+		if (!when || evaluation.value(when)) return { kind: "fault", vector, errorCode };
+	if (meaning.helper)
+		return { kind: "helper", name: meaning.helper.name, args: meaning.helper.args.map((arg) => evaluation.value(arg)) };
+	evaluation.commit(meaning);
+	return { kind: "done" };
+}
+
+/** One instruction under way: every value is worked out from the state before it. */
+class Evaluation {
+	private readonly decoded: Decoded;
+	private readonly state: EvaluatorState;
+	private readonly loaded: bigint[] = [];
+	private readonly known = new Map<Expr, bigint>();
+
+	constructor(decoded: Decoded, state: EvaluatorState) {
+		this.decoded = decoded;
+		this.state = state;
+	}
+
+	private get operands(): readonly Operand[] {
+		return this.decoded.instance?.operands ?? [];
+	}
+
+	private get addressMask(): bigint {
+		return (1n << BigInt(this.decoded.addressSize)) - 1n;
+	}
+
+	private get stackMask(): bigint {
+		return (1n << BigInt(this.state.stackSize)) - 1n;
+	}
+
+	/** Where a register operand is: its number, and whether it is the high byte of one of the first four. */
+	private place(operand: number): { register: number; high: boolean } {
+		const { kind, width, register } = this.operands[operand]!;
+		let number = register;
+		if (kind === "reg") number = this.decoded.reg;
+		else if (kind === "rm" || kind === "opcodeReg") number = this.decoded.rm;
+		const high = width === 8 && kind !== "fixed" && isHighByte(number, this.decoded.rex);
+		return { register: high ? number - 4 : number, high };
+	}
+
+	private readRegister(register: number, width: Width, high: boolean): bigint {
+		return BigInt.asUintN(width, this.state.registers[register]! >> (high ? 8n : 0n));
+	}
+
+	private writeRegister(register: number, value: bigint, width: Width, high: boolean): void {
+		const { registers } = this.state;
+		const shift = high ? 8n : 0n;
+		const mask = ((1n << BigInt(width)) - 1n) << shift;
+		registers[register] = width >= 32 ? value : (registers[register]! & ~mask) | (value << shift);
+	}
+
+	private isMemory(operand: number): boolean {
+		const { kind } = this.operands[operand]!;
+		return kind === "offset" || (kind === "rm" && this.decoded.instance?.rm === "memory");
+	}
+
+	private segment(segment: number | "operand"): number {
+		return segment === "operand" ? this.decoded.segment : segment;
+	}
+
+	private effectiveAddress(): bigint {
+		const { base, index, scale, displacement, immediate, immediateHigh } = this.decoded;
+		if (this.operands.some(({ kind }) => kind === "offset"))
+			return (BigInt(immediate >>> 0) | (BigInt(immediateHigh >>> 0) << 32n)) & this.addressMask;
+		let address = BigInt(displacement);
+		if (base === -2) address += this.nextIp();
+		else if (base >= 0) address += this.state.registers[base]!;
+		if (index >= 0) address += this.state.registers[index]! << BigInt(scale);
+		return address & this.addressMask;
+	}
+
+	private nextIp(): bigint {
+		return this.state.ip + BigInt(this.decoded.length);
+	}
+
+	load(load: Load): void {
+		const bytes = load.width / 8;
+		let value: bigint;
+		if (load.kind === "operand") {
+			const { kind, register } = this.operands[load.operand]!;
+			if (kind === "sreg" || kind === "fixedSegment")
+				value = BigInt(this.state.selectors[kind === "sreg" ? this.decoded.reg : register] ?? 0);
+			else if (this.isMemory(load.operand))
+				value = this.state.load(this.decoded.segment, this.effectiveAddress(), bytes);
+			else {
+				const { register: number, high } = this.place(load.operand);
+				value = this.readRegister(number, load.width, high);
+			}
+		} else if (load.kind === "memory")
+			value = this.state.load(this.segment(load.segment), this.value(load.offset), bytes);
+		else {
+			const start = load.kind === "frame" ? RBP : RSP;
+			const delta = load.kind === "frame" ? 0 : load.delta;
+			value = this.state.load(SEGMENT.ss, (this.state.registers[start]! + BigInt(delta)) & this.stackMask, bytes);
+		}
+		this.loaded.push(value);
+	}
+
+	commit(meaning: Meaning): void {
+		const { state } = this;
+		const stores = meaning.stores.map((store) => this.stored(store));
+		const writes = meaning.writes.map(({ operand, value }) => ({
+			...this.place(operand),
+			value: this.value(value),
+			width: value.width,
+		}));
+		const registers = meaning.registers.map(({ register, high, value }) => ({
+			register,
+			high,
+			value: this.value(value),
+			width: value.width,
+		}));
+		const flags = meaning.flags && this.flagsAfter(meaning.flags);
+		const { jump } = meaning;
+		const taken = jump && (!jump.when || this.value(jump.when));
+		const ip =
+			jump && taken ? this.value(jump.target) : BigInt.asUintN(state.stackSize === 64 ? 64 : 32, this.nextIp());
+		const pointer = this.stackPointer(meaning);
+
+		for (const { segment, offset, bytes, value } of stores) state.store(segment, offset, bytes, value);
+		if (pointer !== undefined) state.registers[RSP] = pointer;
+		for (const { register, value, width, high } of [...registers, ...writes])
+			this.writeRegister(register, value, width, high);
+		if (flags !== undefined) state.flags = (state.flags & ~ARITHMETIC_FLAGS) | flags;
+		state.ip = ip;
+	}
+
+	private stored(store: Store): { segment: number; offset: bigint; bytes: number; value: bigint } {
+		const bytes = store.value.width / 8;
+		const value = this.value(store.value);
+		if (store.kind === "operand")
+			return { segment: this.decoded.segment, offset: this.effectiveAddress(), bytes, value };
+		if (store.kind === "memory")
+			return { segment: this.segment(store.segment), offset: this.value(store.offset), bytes, value };
+		const offset = (this.state.registers[RSP]! + BigInt(store.delta)) & this.stackMask;
+		return { segment: SEGMENT.ss, offset, bytes, value };
+	}
+
+	private stackPointer(meaning: Meaning): bigint | undefined {
+		const { stackDelta, stackDeltaOperand, stackFromFrame } = meaning;
+		if (stackDelta === 0 && stackDeltaOperand === undefined) return undefined;
+		const extra = stackDeltaOperand === undefined ? 0 : this.decoded.immediate;
+		const start = this.state.registers[stackFromFrame ? RBP : RSP]!;
+		const moved = (start + BigInt(stackDelta) + BigInt(extra)) & this.stackMask;
+		return (this.state.registers[RSP]! & ~this.stackMask) | moved;
+	}
+
+	private flagsAfter({ kind, width, a, b, when, mask }: FlagUpdate): number {
+		if (when && !this.value(when)) return this.state.flags & ARITHMETIC_FLAGS;
+		const values = flagRule(kind, width, a, b ?? a);
+		return (Number(this.value(packFlags(values))) & mask) | (this.state.flags & ARITHMETIC_FLAGS & ~mask);
+	}
+
+	value(expr: Expr): bigint {
+		let value = this.known.get(expr);
+		if (value === undefined) {
+			value = BigInt.asUintN(expr.width, this.work(expr));
+			this.known.set(expr, value);
+		}
+		return value;
+	}
+
+	private signed(expr: Expr): bigint {
+		return BigInt.asIntN(expr.width, this.value(expr));
+	}
+
+	private flag(flag: Flag): bigint {
+		return BigInt((this.state.flags >> FLAG_BITS[flag]) & 1);
+	}
+
+	private number(operand: number): number {
+		const { kind } = this.operands[operand]!;
+		return kind === "rm" || kind === "opcodeReg" ? this.decoded.rm : this.decoded.reg;
+	}
+
+	private immediate(operand: number): bigint {
+		const first = this.operands.findIndex(({ immediateBytes }) => immediateBytes > 0);
+		const { immediate, immediateHigh, immediate2 } = this.decoded;
+		return operand === first ? BigInt(immediate >>> 0) | (BigInt(immediateHigh >>> 0) << 32n) : BigInt(immediate2);
+	}
+
+	private work({ node, width }: Expr): bigint {
+		switch (node.kind) {
+			case "const":
+				return node.value;
+			case "load":
+				return this.loaded[node.index]!;
+			case "register":
+				return this.readRegister(node.register, width, node.high);
+			case "immediate":
+				return this.immediate(node.operand);
+			case "flag":
+				return this.flag(node.flag);
+			case "condition":
+				return this.value(conditionRule(node.code, FLAGS_BEFORE));
+			case "nextIp":
+				return this.nextIp();
+			case "effectiveAddress":
+				return this.effectiveAddress();
+			case "segment":
+				return BigInt(this.decoded.segment);
+			case "registerNumber":
+				return BigInt(this.number(node.operand));
+			case "addressSize":
+				return BigInt(this.decoded.addressSize / 8);
+			case "addressMask":
+				return this.addressMask;
+			case "state":
+				return this.state.state(node.name);
+			case "repeat":
+				return BigInt(this.decoded.repeat);
+			case "select":
+				return this.value(this.value(node.condition) ? node.a : node.b);
+			case "zext":
+			case "trunc":
+				return this.value(node.a);
+			case "sext":
+				return this.signed(node.a);
+			case "unary":
+				return unary(node.op, this.value(node.a), width);
+			case "compare": {
+				const signed = node.op === "ltS" || node.op === "leS";
+				const [a, b] = [node.a, node.b].map((side) => (signed ? this.signed(side) : this.value(side)));
+				return compare(node.op, a!, b!) ? 1n : 0n;
+			}
+			case "binary": {
+				const signed = node.op === "divS" || node.op === "remS";
+				const a = signed || node.op === "shrS" ? this.signed(node.a) : this.value(node.a);
+				return binary(node.op, a, signed ? this.signed(node.b) : this.value(node.b), BigInt(width));
+			}
+		}
+	}
+}
+
+function compare(op: CompareOp, a: bigint, b: bigint): boolean {
+	switch (op) {
+		case "eq":
+			return a === b;
+		case "ne":
+			return a !== b;
+		case "ltU":
+		case "ltS":
+			return a < b;
+		case "leU":
+		case "leS":
+			return a <= b;
+	}
+}
+
+function unary(op: UnaryOp, a: bigint, width: Width): bigint {
+	const bits = a.toString(2).padStart(width, "0");
+	switch (op) {
+		case "not":
+			return ~a;
+		case "neg":
+			return -a;
+		case "ctz":
+			return BigInt(a === 0n ? width : width - 1 - bits.lastIndexOf("1"));
+		case "clz":
+			return BigInt(a === 0n ? width : bits.indexOf("1"));
+		case "popcnt":
+			return BigInt(bits.replaceAll("0", "").length);
+		case "bswap": {
+			const bytes =
+				a
+					.toString(16)
+					.padStart(width / 4, "0")
+					.match(/../g) ?? [];
+			return BigInt(`0x${bytes.reverse().join("")}`);
+		}
+	}
+}
+
+function binary(op: BinaryOp, a: bigint, b: bigint, width: bigint): bigint {
+	switch (op) {
+		case "add":
+			return a + b;
+		case "sub":
+			return a - b;
+		case "mul":
+			return a * b;
+		case "and":
+			return a & b;
+		case "or":
+			return a | b;
+		case "xor":
+			return a ^ b;
+		case "divU":
+		case "divS":
+			assert(b !== 0n, "a guarded divisor");
+			return a / b;
+		case "remU":
+		case "remS":
+			assert(b !== 0n, "a guarded divisor");
+			return a % b;
+		default:
+			assert(b < width, `a count below ${width} for ${op}, not ${b}`);
+			if (op === "shl") return a << b;
+			if (op === "rotl") return (a << b) | (a >> (width - b));
+			if (op === "rotr") return (a >> b) | (a << (width - b));
+			return a >> b;
+	}
+}
