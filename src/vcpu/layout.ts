@@ -159,6 +159,20 @@ export const F = {
 	readCount: f32(),
 	readPosition: f32(),
 	reads: new Field(take(64 * 32), 8),
+	/** Record of the instruction whose reads these are; 0: the next one that reads. */
+	readRecord: f32(),
+	/** Not 0: the next instruction is one that was left for an answer. */
+	replaying: f32(),
+	/** Not 0: leave as soon as an interrupt could be taken (request_interrupt_window). */
+	windowRequest: f32(),
+	/** Set by a software interrupt: no single-step trap behind it. */
+	trapOff: f32(),
+	/** What `delivering` was before the delivery under way. */
+	deliveringBefore: f32(),
+	/** Not 0: do not enter compiled code for the next block. */
+	skipUnit: f32(),
+	/** Code breakpoints and single steps ordered by user space (KVM_SET_GUEST_DEBUG control). */
+	guestDebug: f32(),
 	/** Writes of the instruction in hand still to be reported. */
 	writeCount: f32(),
 	writePosition: f32(),

@@ -4,7 +4,7 @@ import { ModuleBuilder } from "../../wasm/module.ts";
 /** Functions that the host gives the core. */
 export interface CoreImports {
 	/**
-	 * Decodes the block at CS:RIP and enters it into the block table.
+	 * `(state, key)`: decodes the block at CS:RIP and enters it into the block table.
 	 * @returns its address, or 0: a fault or exit is pending in the state.
 	 */
 	readonly translate: Callee;
@@ -32,7 +32,7 @@ export class Core {
 	constructor() {
 		const { m } = this;
 		this.imports = {
-			translate: m.import("translate", ["i32"], ["i32"]),
+			translate: m.import("translate", ["i32", "i32"], ["i32"]),
 			codeWritten: m.import("codeWritten", ["i32", "i32", "i32"], []),
 			compile: m.import("compile", ["i32", "i32"], []),
 			acknowledge: m.import("acknowledge", ["i32"], ["i32"]),

@@ -1,6 +1,6 @@
 import { VECTOR } from "../../isa/registers.ts";
 import { call } from "../../wasm/function.ts";
-import { F, STATUS } from "../layout.ts";
+import { F, REC, STATUS } from "../layout.ts";
 import type { Core } from "./core.ts";
 
 /** Vectors that push an error code (SDM 3A table 6-1), as a bit set. */
@@ -27,6 +27,13 @@ export function defineFaults(core: Core): void {
 		const [st, linear, code] = [f.param(0), f.param(1), f.param(2)];
 		F.faultAddress.set(f, st, linear);
 		f.return(call(core.fn("raise"), st, VECTOR.PF, code));
+	});
+	/** `instructionIp(state, record)`, `nextIp(state, record)`: within CS, i64. */
+	core.define("instructionIp", ["i32", "i32"], ["i64"], (f) => {
+		f.return(F.blockIp.of(f.param(0)).add(f.param(1).load("i64_16u", REC.ip)));
+	});
+	core.define("nextIp", ["i32", "i32"], ["i64"], (f) => {
+		f.return(call(core.fn("instructionIp"), f.param(0), f.param(1)).add(f.param(1).load("i64_8u", REC.length)));
 	});
 	/** A segment-limit violation of segment number `n`: #SS(0) for SS, else #GP(0). */
 	core.define("segmentFault", ["i32", "i32"], ["i32"], (f) => {

@@ -10,7 +10,6 @@ import {
 	IO,
 	IO_SIZE,
 	PENDING,
-	REC,
 	STATUS,
 	TLB,
 	TLB_BYTES,
@@ -142,12 +141,14 @@ function EXIT_memoryFault(f: FunctionBuilder, st: Ex, gpa: Ex): void {
 	F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
 }
 
-/** Linear instruction pointer of record `rec`, for reports. */
-function instructionIp(st: Ex, rec: Ex): Ex {
-	return F.blockIp.of(st).add(rec.load("i64_16u", REC.ip));
-}
 
 function defineRunIoList(core: Core): void {
+	/** `forgetReads(state)`: the instruction (or iteration) that these answers belong to is complete. */
+	core.define("forgetReads", ["i32"], [], (f) => {
+		F.readCount.set(f, f.param(0), 0);
+		F.readPosition.set(f, f.param(0), 0);
+	});
+
 	/** `queueWrite(state, rec, gpa, length, data)`: a fragment for user space. */
 	core.define("queueWrite", ["i32", "i32", "i64", "i32", "i64"], [], (f) => {
 		const [st, rec, gpa, length, data] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
@@ -157,14 +158,19 @@ function defineRunIoList(core: Core): void {
 		FRAGMENT.length.set(f, entry, length);
 		FRAGMENT.data.set(f, entry, data);
 		f.if(call(core.imports.bus, st, 1, entry), () => f.return());
-		f.if(rec.ne(0), () => F.exitIp.set(f, st, instructionIp(st, rec)));
+		f.if(rec.ne(0), () => F.exitIp.set(f, st, call(core.fn("instructionIp"), st, rec)));
 		F.writeCount.set(f, st, count.add(1));
 		F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
 	});
 
-	/** `readFragment(state, gpa, length, destination)` → 0 when answered, else stopHere with the exit ready. */
-	core.define("readFragment", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
-		const [st, gpa, length, destination] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+	/** `readFragment(state, rec, gpa, length, destination)` → 0 when answered, else stopHere with the exit ready. */
+	core.define("readFragment", ["i32", "i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, gpa, length, destination] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		// Answers belong to one execution of one instruction.
+		f.if(F.readRecord.of(st).ne(rec), () => {
+			f.if(F.readRecord.of(st).ne(0), () => f.call(core.fn("forgetReads"), st));
+			F.readRecord.set(f, st, rec);
+		});
 		const position = f.let(F.readPosition.of(st));
 		const entry = f.let(st.add(position.mul(FRAGMENT_SIZE)).add(F.reads.offset));
 		f.if(position.geU(F.readCount.of(st)), () => {
@@ -210,7 +216,7 @@ function defineRunIoList(core: Core): void {
 				f.if(
 					IO.kind.of(item).ne(KIND_NOTHING),
 					() => f.memoryCopy(data, IO.host.of(item), IO.length.of(item)),
-					() => f.check(call(core.fn("readFragment"), st, IO.gpa.of(item), IO.length.of(item), data)),
+					() => f.check(call(core.fn("readFragment"), st, rec, IO.gpa.of(item), IO.length.of(item), data)),
 				);
 			});
 			f.return(0);

@@ -1,0 +1,173 @@
+import { BLOCK, BLOCK_HEADER, BLOCK_TABLE_ENTRIES, REC_SIZE } from "./layout.ts";
+import { blockHash } from "./core/loop.ts";
+import type { VmMemory } from "./vm-memory.ts";
+
+const ARENA_BYTES = 48 << 20;
+const HOST_PAGES = 1 << 20;
+/** Bytes of code per bit of the code bitmap: 1 << 5. */
+const GRANULE_SHIFT = 5;
+
+/**
+ * Decoded blocks of a VM and where their bytes lie: the arena with headers and records, the hash table by host
+ * address that the core looks in, and the bitmap that lets a store notice code.
+ */
+export class CodeSpace {
+	readonly table: number;
+	readonly codePages: number;
+	readonly codeBits: number;
+	/** 32-bit view of the arena and the tables, by offset / 4. */
+	readonly words: Int32Array;
+	private readonly pages: Uint8Array;
+	private readonly bits: Uint8Array;
+	private readonly arena: number;
+	private next: number;
+	/** Blocks by host page; a block over two pages stands under both. */
+	private readonly byPage = new Map<number, Set<number>>();
+	/** Called when a page gets its first code: write permission must go from all TLBs. */
+	onNewCodePage: () => void = () => {};
+	/** Called for each block that goes. */
+	onRemove: (block: number) => void = () => {};
+	/** Called when everything was dropped. */
+	onFlush: () => void = () => {};
+
+	constructor(memory: VmMemory) {
+		this.table = memory.allocate(BLOCK_TABLE_ENTRIES * 4);
+		this.codePages = memory.allocate(HOST_PAGES);
+		this.codeBits = memory.allocate(HOST_PAGES * 16);
+		this.arena = memory.allocate(ARENA_BYTES);
+		this.next = this.arena;
+		this.words = new Int32Array(memory.memory.buffer, 0, (this.arena + ARENA_BYTES) / 4);
+		this.pages = memory.bytes(this.codePages, HOST_PAGES);
+		this.bits = memory.bytes(this.codeBits, HOST_PAGES * 16);
+	}
+
+	/** Room for a block of `count` records; drops everything first when the arena is full. No block may be running. */
+	reserve(count: number): number {
+		const bytes = BLOCK_HEADER + count * REC_SIZE;
+		if (this.next + bytes > this.arena + ARENA_BYTES) this.flush();
+		return this.next;
+	}
+
+	/** Enters the block written at the reserved place: `count` records, `bytes` of code at `host`, then at `cross`. */
+	enter(count: number, bytes: number, host: number, key: number, cross: number, heat: number): number {
+		const block = this.next;
+		this.next += BLOCK_HEADER + count * REC_SIZE;
+		const { words } = this;
+		const at = block >> 2;
+		words.fill(0, at, at + BLOCK_HEADER / 4);
+		words[at + BLOCK.count.offset / 4] = count;
+		words[at + BLOCK.bytes.offset / 4] = bytes;
+		words[at + BLOCK.heat.offset / 4] = heat;
+		words[at + BLOCK.host.offset / 4] = host;
+		words[at + BLOCK.key.offset / 4] = key;
+		words[at + BLOCK.cross.offset / 4] = cross;
+		const bucket = (this.table >> 2) + blockHash(host);
+		words[at + BLOCK.next.offset / 4] = words[bucket]!;
+		words[bucket] = block;
+		const here = cross ? 4096 - (host & 4095) : bytes;
+		this.addBytes(block, host, here);
+		if (cross) this.addBytes(block, cross, bytes - here);
+		return block;
+	}
+
+	private addBytes(block: number, host: number, bytes: number): void {
+		const page = host >>> 12;
+		let blocks = this.byPage.get(page);
+		if (!blocks) {
+			blocks = new Set();
+			this.byPage.set(page, blocks);
+		}
+		blocks.add(block);
+		this.mark(host, bytes);
+		if (!this.pages[page]) {
+			this.pages[page] = 1;
+			this.onNewCodePage();
+		}
+	}
+
+	private mark(host: number, bytes: number): void {
+		const last = (host + bytes - 1) >>> GRANULE_SHIFT;
+		for (let granule = host >>> GRANULE_SHIFT; granule <= last; granule++) {
+			this.bits[granule >>> 3]! |= 1 << (granule & 7);
+		}
+	}
+
+	/** Bytes `[host, host + length)` changed: drops the blocks that hold any of them. @returns whether there were any. */
+	invalidate(host: number, length: number): boolean {
+		let any = false;
+		for (let page = host >>> 12; page <= (host + length - 1) >>> 12; page++) {
+			const blocks = this.byPage.get(page);
+			if (!blocks) continue;
+			let hit = false;
+			for (const block of blocks) {
+				for (const [start, bytes] of this.pieces(block)) {
+					if (start < host + length && host < start + bytes && blocks.has(block)) {
+						this.remove(block);
+						hit = true;
+					}
+				}
+			}
+			if (hit) {
+				this.remark(page);
+				any = true;
+			}
+		}
+		return any;
+	}
+
+	/** Host ranges of a block's bytes. */
+	private pieces(block: number): [number, number][] {
+		const at = block >> 2;
+		const host = this.words[at + BLOCK.host.offset / 4]!;
+		const bytes = this.words[at + BLOCK.bytes.offset / 4]!;
+		const cross = this.words[at + BLOCK.cross.offset / 4]!;
+		if (!cross) return [[host, bytes]];
+		const here = 4096 - (host & 4095);
+		return [
+			[host, here],
+			[cross, bytes - here],
+		];
+	}
+
+	private remove(block: number): void {
+		const { words } = this;
+		const bucket = (this.table >> 2) + blockHash(words[(block + BLOCK.host.offset) >> 2]!);
+		if (words[bucket] === block) words[bucket] = words[(block + BLOCK.next.offset) >> 2]!;
+		else {
+			for (let at = words[bucket]!; at !== 0; at = words[(at + BLOCK.next.offset) >> 2]!) {
+				if (words[(at + BLOCK.next.offset) >> 2] === block) {
+					words[(at + BLOCK.next.offset) >> 2] = words[(block + BLOCK.next.offset) >> 2]!;
+					break;
+				}
+			}
+		}
+		for (const [host] of this.pieces(block)) this.byPage.get(host >>> 12)?.delete(block);
+		this.onRemove(block);
+	}
+
+	/** Works out a page's bits anew. */
+	private remark(page: number): void {
+		this.bits.fill(0, page * 16, page * 16 + 16);
+		const blocks = this.byPage.get(page);
+		if (!blocks || blocks.size === 0) {
+			this.byPage.delete(page);
+			this.pages[page] = 0;
+			return;
+		}
+		for (const block of blocks) {
+			for (const [host, bytes] of this.pieces(block)) if (host >>> 12 === page) this.mark(host, bytes);
+		}
+	}
+
+	/** Forgets every block. None may be running. */
+	flush(): void {
+		this.words.fill(0, this.table >> 2, (this.table >> 2) + BLOCK_TABLE_ENTRIES);
+		for (const page of this.byPage.keys()) {
+			this.pages[page] = 0;
+			this.bits.fill(0, page * 16, page * 16 + 16);
+		}
+		this.byPage.clear();
+		this.next = this.arena;
+		this.onFlush();
+	}
+}

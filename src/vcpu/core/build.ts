@@ -1,0 +1,54 @@
+import { instructionTable } from "../../isa/index.ts";
+import { Core } from "./core.ts";
+import { defineFaults } from "./fault.ts";
+import { defineFlags } from "./flags.ts";
+import { defineHandlers } from "./handlers.ts";
+import { defineLoop } from "./loop.ts";
+import { defineChecks, defineMemory } from "./memory.ts";
+import { defineMode } from "./mode.ts";
+import { defineSystemHelpers } from "./system-helpers.ts";
+import { defineSystemMode } from "./system-mode.ts";
+import { defineTlb } from "./tlb.ts";
+import { defineWalk } from "./walk.ts";
+
+/** Functions that TypeScript calls. */
+const EXPORTS = [
+	"updateSegment",
+	"updateSegments",
+	"updateMode",
+	"flushTlb",
+	"flushPage",
+	"flushWrites",
+	"fetchHost",
+	"readFlags",
+	"writeFlags",
+	"gvaToTlb",
+	"tlbToIo",
+	"runIoList",
+	"walk",
+	"slotFind",
+	"slotHost",
+	"markDirty",
+	"load",
+	"store",
+	"raise",
+	"interpret",
+] as const;
+
+/** Prints the core: everything of the processor that runs as WebAssembly and is not compiled from guest code. */
+export function buildCore(): Uint8Array<ArrayBuffer> {
+	const core = new Core();
+	defineFaults(core);
+	defineFlags(core);
+	defineTlb(core);
+	defineWalk(core);
+	defineChecks(core);
+	defineMemory(core);
+	defineMode(core);
+	defineSystemMode(core);
+	defineSystemHelpers(core);
+	defineHandlers(core, instructionTable());
+	defineLoop(core);
+	for (const name of EXPORTS) core.m.export(core.fn(name));
+	return core.m.encode();
+}

@@ -1,0 +1,379 @@
+import { assert } from "../../base/errors.ts";
+import { FLAG_BITS, type Flag, type StateName, type Width } from "../../isa/expr.ts";
+import type { Check } from "../../isa/family.ts";
+import type { Operand } from "../../isa/operand.ts";
+import { RBP, RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
+import type { FlagUpdate } from "../../isa/semantics.ts";
+import type { Instance, InstructionTable } from "../../isa/table.ts";
+import { type Ex, i32, type Local } from "../../wasm/expression.ts";
+import { call, type FunctionBuilder } from "../../wasm/function.ts";
+import { emitInstruction, type FlagValuesPrinter, type Place, type Target } from "../emitter.ts";
+import { ARITHMETIC_FLAGS, flagNumber } from "../flag-state.ts";
+import { ACCESS, F, GPRS, REC, SEG, STATUS, segmentOffset, TLB } from "../layout.ts";
+import type { Core } from "./core.ts";
+import { isReal, isV86, segmentAddress } from "./mode.ts";
+
+/** Handlers that are not instructions, at the front of the table. */
+export const SPECIAL_HANDLERS = { none: 0, undefined: 1, tooLong: 2 } as const;
+const FIRST_INSTANCE = 8;
+
+/** Table index of an instance's handler. */
+export function handlerIndex(instance: Instance): number {
+	return FIRST_INSTANCE + instance.id;
+}
+
+/** Prints one handler per instance into the core and puts all of them into the table. */
+export function defineHandlers(core: Core, table: InstructionTable): void {
+	const special = (name: string, vector: number): ReturnType<Core["define"]> =>
+		core.define(name, ["i32", "i32"], ["i32"], (f) => f.return(call(core.fn("raise"), f.param(0), vector, 0)));
+	core.m.element(SPECIAL_HANDLERS.undefined, [special("undefined", VECTOR.UD), special("tooLong", VECTOR.GP)]);
+	const handlers = table.instances.map((instance) =>
+		core.define(handlerName(instance), ["i32", "i32"], ["i32"], (f) => {
+			const target = new InterpreterTarget(core, f, instance);
+			emitInstruction(instance, target, (loads) => {
+				target.loads = loads;
+			});
+		}),
+	);
+	core.m.element(FIRST_INSTANCE, handlers);
+}
+
+function handlerName({ form, size, rm }: Instance): string {
+	return `${form.family.name} ${form.encoding.text} ${form.sized ? size : ""} ${rm === "none" ? "" : rm}`.trim();
+}
+
+/** Operands come from the predecoded record; registers, flags and segments from the state. */
+class InterpreterTarget implements Target {
+	readonly f: FunctionBuilder;
+	loads: Local[] = [];
+	private readonly core: Core;
+	private readonly instance: Instance;
+	private readonly st: Local;
+	private readonly rec: Local;
+	/** stopNext once a store asked for it. */
+	private stop: Local | undefined;
+
+	constructor(core: Core, f: FunctionBuilder, instance: Instance) {
+		this.core = core;
+		this.f = f;
+		this.instance = instance;
+		this.st = f.param(0);
+		this.rec = f.param(1);
+	}
+
+	private fn(name: string): ReturnType<Core["fn"]> {
+		return this.core.fn(name);
+	}
+
+	check(check: Check): void {
+		const { f, st } = this;
+		const raise = (vector: number): void => f.return(call(this.fn("raise"), st, vector, 0));
+		switch (check) {
+			case "protected":
+				f.if(isReal(st), () => raise(VECTOR.UD));
+				return;
+			case "cpl0":
+				f.if(F.cpl.of(st).ne(0), () => raise(VECTOR.GP));
+				return;
+			case "v86iopl":
+				f.if(isV86(st).and(F.eflags.of(st).and(0x3000).ne(0x3000)), () => raise(VECTOR.GP));
+				return;
+			case "only64":
+			case "not64":
+				return;
+		}
+	}
+
+	private registerAddress(operand: Operand): { address: Ex; offset: number } {
+		switch (operand.kind) {
+			case "rm":
+			case "opcodeReg":
+				return { address: this.st.add(this.rec.load("i32_16u", REC.rm)), offset: 0 };
+			case "reg":
+				return { address: this.st.add(this.rec.load("i32_16u", REC.reg)), offset: 0 };
+			case "fixed":
+				return { address: this.st, offset: GPRS + operand.register * 8 };
+			default:
+				assert(false, `operand ${operand.code} is no register`);
+		}
+	}
+
+	readRegister(operand: Operand): Ex {
+		if (operand.kind === "sreg") {
+			return SEG.selector.of(segmentAddress(this.st, this.rec.load("i32_16u", REC.reg)));
+		}
+		if (operand.kind === "fixedSegment") return SEG.selector.of(this.st, segmentOffset(operand.register));
+		const { address, offset } = this.registerAddress(operand);
+		return loadWidth(address, operand.width as Width, offset);
+	}
+
+	writeRegister(operand: Operand, value: Ex): void {
+		const { address, offset } = this.registerAddress(operand);
+		storeRegister(this.f, address, operand.width as Width, value, offset);
+	}
+
+	register(register: number, width: Width, high: boolean): Ex {
+		return loadWidth(this.st, width, GPRS + register * 8 + (high ? 1 : 0));
+	}
+
+	setRegister(register: number, width: Width, high: boolean, value: Ex): void {
+		storeRegister(this.f, this.st, width, value, GPRS + register * 8 + (high ? 1 : 0));
+	}
+
+	load(index: number): Ex {
+		const local = this.loads[index];
+		assert(local, "load");
+		return local;
+	}
+
+	immediate(operand: number, width: Width): Ex {
+		const { operands } = this.instance;
+		const first = operands.findIndex((candidate) => candidate.immediateBytes > 0) === operand;
+		if (!first) return this.rec.load("i32_16u", REC.immediate2);
+		if (width === 64) return this.rec.load("i64", REC.immediate);
+		return width === 8
+			? this.rec.load("i32_8u", REC.immediate)
+			: this.rec.load(width === 16 ? "i32_16u" : "i32", REC.immediate);
+	}
+
+	flag(flag: Flag): Ex {
+		const pair = { of: 0, cf: 1, zf: 2, sf: 4, pf: 5, af: -1 }[flag];
+		if (pair >= 0) return call(this.fn(`condition${pair}`), this.st);
+		return call(this.fn("arithmeticFlags"), this.st).shrU(FLAG_BITS.af).and(1);
+	}
+
+	condition(code: number): Ex {
+		const value = call(this.fn(`condition${code >> 1}`), this.st);
+		return code & 1 ? value.xor(1) : value;
+	}
+
+	nextIp(width: Width): Ex {
+		const next = call(this.fn("nextIp"), this.st, this.rec);
+		return width === 64 ? next : width === 32 ? next.wrap() : next.wrap().and(0xffff);
+	}
+
+	effectiveAddress(): Ex {
+		const { st, rec } = this;
+		const base = st.add(rec.load("i32_16u", REC.base)).load("i64");
+		const index = st.add(rec.load("i32_16u", REC.index)).load("i64");
+		return base
+			.add(index.shl(rec.load("i64_8u", REC.scale)))
+			.add(rec.load("i64_32s", REC.displacement))
+			.and(this.addressMask());
+	}
+
+	segment(): Ex {
+		return this.rec.load("i32_8u", REC.segment);
+	}
+
+	registerNumber(operand: number): Ex {
+		const found = this.instance.operands[operand];
+		assert(found, "operand");
+		if (found.kind === "fixed" || found.kind === "fixedSegment") return i32(found.register);
+		const isReg = found.kind === "reg" || found.kind === "sreg" || found.kind === "creg" || found.kind === "dreg";
+		const field = this.rec.load("i32_16u", isReg ? REC.reg : REC.rm);
+		return found.kind === "sreg" || found.kind === "creg" || found.kind === "dreg" ? field : field.sub(GPRS).shrU(3);
+	}
+
+	addressSize(): Ex {
+		return i32(2).shl(this.rec.load("i32_8u", REC.addressSize).shrU(3));
+	}
+
+	addressMask(): Ex {
+		return this.st.add(this.rec.load("i32_8u", REC.addressSize)).load("i64", F.masks.offset);
+	}
+
+	repeat(): Ex {
+		return this.rec.load("i32_16u", REC.immediate2);
+	}
+
+	state(name: StateName, width: Width): Ex {
+		const value = {
+			cr0: () => F.cr0.of(this.st).wrap(),
+			cpl: () => F.cpl.of(this.st),
+			ldtrSelector: () => this.st.load("i32", segmentOffset(SEGMENT.ldtr) + SEG.selector.offset),
+			trSelector: () => this.st.load("i32", segmentOffset(SEGMENT.tr) + SEG.selector.offset),
+		}[name]();
+		return width === 64 ? value.extU() : width === 32 ? value : value.and(width === 16 ? 0xffff : 0xff);
+	}
+
+	operandOffset(operand: Operand): Ex {
+		return operand.kind === "offset" ? this.rec.load("i64", REC.immediate) : this.effectiveAddress();
+	}
+
+	/** Checks the segment and gives the linear address. */
+	private linear(segment: number | "operand", offset: Ex, bytes: number, write: boolean): Local {
+		const { f, st, rec } = this;
+		const at = segment === "operand" ? f.let(st.add(rec.load("i32_16u", REC.segmentOffset))) : st;
+		const delta = segment === "operand" ? 0 : segmentOffset(segment);
+		const off = f.let(offset);
+		const high = (write ? SEG.writeHigh : SEG.readHigh).of(at, delta);
+		f.if(SEG.low.of(at, delta).gtS(off).or(off.add(bytes - 1).gtS(high)), () => {
+			const number = segment === "operand" ? rec.load("i32_8u", REC.segment) : i32(segment);
+			f.return(call(this.fn("segmentFault"), st, number));
+		});
+		const linear = f.let(SEG.base.of(at, delta).add(off).and(F.linearMask.of(st)));
+		f.release(off);
+		return linear;
+	}
+
+	private entry(linear: Ex, table: Ex): Ex {
+		return table.add(linear.wrap().shrU(8).and(0xfff0));
+	}
+
+	loadMemory(
+		segment: number | "operand",
+		offset: Ex,
+		width: Width,
+		modify: boolean,
+	): { value: Local; place?: Place } {
+		const { f, st, rec } = this;
+		const bytes = width / 8;
+		const linear = this.linear(segment, offset, bytes, modify);
+		const entry = f.let(this.entry(linear, (modify ? F.tlbWrite : F.tlbRead).of(st)));
+		const value = f.local(width === 64 ? "i64" : "i32");
+		const host = f.local("i32", 0);
+		f.if(
+			TLB.tag.of(entry).eq(linear.add(bytes - 1).and(-4096)),
+			() => {
+				f.set(host, TLB.addend.of(entry).add(linear.wrap()));
+				f.set(value, loadWidth(host, width, 0));
+			},
+			() => {
+				f.check(call(this.fn("load"), st, rec, linear, bytes, modify ? ACCESS.modify : ACCESS.read));
+				f.set(value, loadWidth(st, width, F.data.offset));
+			},
+		);
+		f.release(entry);
+		return modify ? { value, place: { host, linear } } : { value };
+	}
+
+	private slowStore(linear: Ex, width: Width, value: Ex): void {
+		const { f, st, rec } = this;
+		this.stop ??= f.local("i32", 0);
+		const stop = this.stop;
+		f.store(width === 64 ? "i64" : "i32", st, value, F.data.offset);
+		f.set(stop, call(this.fn("store"), st, rec, linear, width / 8, ACCESS.write));
+		f.if(stop.eq(STATUS.stopHere), () => f.return(STATUS.stopHere));
+	}
+
+	storeMemory(segment: number | "operand", offset: Ex, width: Width, value: Ex): void {
+		const { f, st } = this;
+		const bytes = width / 8;
+		const linear = this.linear(segment, offset, bytes, true);
+		const entry = f.let(this.entry(linear, F.tlbWrite.of(st)));
+		this.stop ??= f.local("i32", 0);
+		f.if(
+			TLB.tag.of(entry).eq(linear.add(bytes - 1).and(-4096)),
+			() => storeWidth(f, TLB.addend.of(entry).add(linear.wrap()), width, value),
+			() => this.slowStore(linear, width, value),
+		);
+		f.release(entry, linear);
+	}
+
+	storePlace(place: Place, width: Width, value: Ex): void {
+		this.stop ??= this.f.local("i32", 0);
+		this.f.if(
+			place.host.ne(0),
+			() => storeWidth(this.f, place.host, width, value),
+			() => this.slowStore(place.linear, width, value),
+		);
+	}
+
+	private gpr(register: number): Ex {
+		return this.st.load("i64", GPRS + register * 8);
+	}
+
+	stackOffset(delta: number): Ex {
+		return this.gpr(RSP).add(delta).and(F.stackMask.of(this.st));
+	}
+
+	frameOffset(): Ex {
+		return this.gpr(RBP).and(F.stackMask.of(this.st));
+	}
+
+	probeStack(bytes: number): void {
+		const linear = this.linear(SEGMENT.ss, this.stackOffset(-bytes), bytes, true);
+		this.f.check(call(this.fn("probe"), this.st, linear, bytes, ACCESS.write));
+		this.f.release(linear);
+	}
+
+	moveStack(delta: number, extra: Ex | undefined, fromFrame: boolean): void {
+		const { f, st } = this;
+		const mask = f.let(F.stackMask.of(st));
+		let moved = this.gpr(fromFrame ? RBP : RSP).add(delta);
+		if (extra) moved = moved.add(extra.extU());
+		f.store("i64", st, this.gpr(RSP).and(mask.not()).or(moved.and(mask)), GPRS + RSP * 8);
+		f.release(mask);
+	}
+
+	setFlags(update: FlagUpdate, values: FlagValuesPrinter): void {
+		const { f } = this;
+		const when = update.when && f.let(values.print(update.when));
+		if (!when) {
+			this.storeFlags(update, values);
+			return;
+		}
+		f.if(when, () => values.conditional(() => this.storeFlags(update, values)));
+	}
+
+	private storeFlags({ kind, width, a, b, mask }: FlagUpdate, values: FlagValuesPrinter): void {
+		const { f, st } = this;
+		let valueA: Ex = f.let(values.print(a));
+		const valueB = b && f.let(values.print(b));
+		if (kind === "explicit" && mask !== ARITHMETIC_FLAGS) {
+			valueA = f.let(call(this.fn("arithmeticFlags"), st).and(~mask).or(valueA));
+		}
+		f.store(valueA.type === "i64" ? "i64" : "i32", st, valueA, F.flagA.offset);
+		if (valueB) f.store(valueB.type === "i64" ? "i64" : "i32", st, valueB, F.flagB.offset);
+		F.flagKind.set(f, st, flagNumber(kind, width));
+	}
+
+	fault(vector: number, errorCode: number | undefined, when: Ex | undefined): void {
+		const raise = (): void => this.f.return(call(this.fn("raise"), this.st, vector, errorCode ?? 0));
+		if (when) this.f.if(when, raise);
+		else raise();
+	}
+
+	jump(target: Ex, width: Width, when: Ex | undefined, commit: () => void): void {
+		const { f, st } = this;
+		const ip = f.let(width === 64 ? target : target.extU());
+		const high = st.load("i64", segmentOffset(SEGMENT.cs) + SEG.fetchHigh.offset);
+		const beyond = ip.gtS(high);
+		f.if(when ? beyond.and(when) : beyond, () => f.return(call(this.fn("raise"), st, VECTOR.GP, 0)));
+		commit();
+		const go = (): void => {
+			F.rip.set(f, st, ip);
+			f.return(STATUS.branch);
+		};
+		if (!when) {
+			go();
+			return;
+		}
+		f.if(when, go);
+		f.return(STATUS.next);
+	}
+
+	helper(name: string, args: readonly Ex[]): void {
+		this.f.return(call(this.fn(`helper_${name}`), this.st, this.rec, ...args));
+	}
+
+	done(stored: boolean): void {
+		this.f.return(stored && this.stop ? this.stop : STATUS.next);
+	}
+}
+
+/** A value of `width` bits from memory, zero-extended over its WebAssembly type. */
+export function loadWidth(address: Ex, width: Width, offset: number): Ex {
+	return address.load(width === 64 ? "i64" : width === 32 ? "i32" : width === 16 ? "i32_16u" : "i32_8u", offset);
+}
+
+export function storeWidth(f: FunctionBuilder, address: Ex, width: Width, value: Ex, offset = 0): void {
+	f.store(width === 64 ? "i64" : width === 32 ? "i32" : width === 16 ? "i32_16" : "i32_8", address, value, offset);
+}
+
+/** Writes to a register: 32 bits clear the upper half (SDM 1 3.4.1.1), fewer leave the rest alone. */
+function storeRegister(f: FunctionBuilder, address: Ex, width: Width, value: Ex, offset: number): void {
+	if (width === 32) f.store("i64", address, value.extU(), offset);
+	else storeWidth(f, address, width, value, offset);
+}

@@ -1,0 +1,415 @@
+import { SEGMENT, VECTOR } from "../../isa/registers.ts";
+import { type Ex, i32 } from "../../wasm/expression.ts";
+import { call } from "../../wasm/function.ts";
+import {
+	BLOCK,
+	BLOCK_HEADER,
+	BLOCK_TABLE_ENTRIES,
+	EXIT,
+	F,
+	FRAGMENT,
+	FRAGMENT_SIZE,
+	JUMP,
+	JUMP_ENTRIES,
+	JUMP_SIZE,
+	KEY,
+	PENDING,
+	REC,
+	REC_SIZE,
+	SEG,
+	STATUS,
+	segmentOffset,
+} from "../layout.ts";
+import type { Core } from "./core.ts";
+
+const EFLAGS_TF = 0x100;
+const EFLAGS_IF = 0x200;
+const EFLAGS_RF = 0x10000;
+const DR6_BS = 0x4000;
+const HANDLER = { params: ["i32", "i32"], results: ["i32"] } as const;
+
+const CONTRIBUTORY =
+	(1 << VECTOR.DE) | (1 << VECTOR.TS) | (1 << VECTOR.NP) | (1 << VECTOR.SS) | (1 << VECTOR.GP);
+
+/** Hash of a block's place in VM memory. */
+export function blockHash(host: number): number {
+	return (host ^ (host >>> 16)) & (BLOCK_TABLE_ENTRIES - 1);
+}
+
+/** The run loop: between two blocks it looks at exits, faults, traps and interrupts, then runs the next block. */
+export function defineLoop(core: Core): void {
+	defineLookup(core);
+	defineBoundary(core);
+	defineInterpret(core);
+	defineRun(core);
+}
+
+function defineLookup(core: Core): void {
+	/** `lookup(state, linear, key)` → block, or 0 with a fault or exit pending. */
+	core.define("lookup", ["i32", "i64", "i32"], ["i32"], (f) => {
+		const [st, linear, key] = [f.param(0), f.param(1), f.param(2)];
+		const slot = f.let(
+			F.jumpCache.of(st).add(
+				linear
+					.wrap()
+					.xor(linear.wrap().shrU(12))
+					.and(JUMP_ENTRIES - 1)
+					.mul(JUMP_SIZE),
+			),
+		);
+		const block = f.local("i32");
+		const rip = f.let(F.rip.of(st));
+		const high = f.let(st.load("i64", segmentOffset(SEGMENT.cs) + SEG.fetchHigh.offset));
+		const inside = (): Ex => rip.add(block.load("i64_32u", BLOCK.bytes.offset)).sub(1n).leS(high);
+		f.if(
+			JUMP.ip.of(slot).eq(linear).and(JUMP.key.of(slot).eq(key)).and(JUMP.generation.of(slot).eq(F.generation.of(st))),
+			() => {
+				f.set(block, JUMP.block.of(slot));
+				f.returnIf(inside(), block);
+			},
+		);
+		f.set(block, 0);
+		f.block((decode) => {
+			f.brIf(decode, rip.gtS(high));
+			const host = f.let(call(core.fn("fetchHost"), st, linear));
+			f.returnIf(host.eqz(), 0);
+			f.set(
+				block,
+				F.blockTable
+					.of(st)
+					.add(
+						host
+							.xor(host.shrU(16))
+							.and(BLOCK_TABLE_ENTRIES - 1)
+							.shl(2),
+					)
+					.load("i32"),
+			);
+			f.while(block.ne(0), (exit) => {
+				f.brIf(exit, BLOCK.host.of(block).eq(host).and(BLOCK.key.of(block).eq(key)).and(inside()));
+				f.set(block, BLOCK.next.of(block));
+			});
+			f.brIf(decode, block.eqz());
+			// A block over two pages is this one only while the second page is the same memory.
+			const cross = f.let(BLOCK.cross.of(block));
+			f.if(cross.ne(0), () => {
+				const second = linear.and(-4096).add(4096).and(F.linearMask.of(st));
+				const there = f.let(call(core.fn("fetchHost"), st, second));
+				f.returnIf(there.eqz(), 0);
+				f.if(there.ne(cross), () => f.set(block, 0));
+			});
+		});
+		f.if(block.eqz(), () => {
+			f.set(block, call(core.imports.translate, st, key));
+			f.returnIf(block.eqz(), 0);
+		});
+		JUMP.ip.set(f, slot, linear);
+		JUMP.key.set(f, slot, key);
+		JUMP.generation.set(f, slot, F.generation.of(st));
+		JUMP.block.set(f, slot, block);
+		f.return(block);
+	});
+}
+
+/** Everything that may happen between two instructions, in the order of SDM 3A table 6-2. */
+function defineBoundary(core: Core): void {
+	/** `resolveFault(state)` → exit reason or 0: delivers the pending exception; double and triple faults. */
+	core.define("resolveFault", ["i32"], ["i32"], (f) => {
+		const st = f.param(0);
+		f.while(F.faultPending.of(st).ne(0), () => {
+			const vector = f.local("i32", F.faultVector.of(st));
+			const code = f.local("i32", F.faultCode.of(st));
+			const before = f.let(F.delivering.of(st));
+			const contributory = (n: Ex): Ex => i32(CONTRIBUTORY).shrU(n).and(1).and(n.ltU(32));
+			f.if(before.geS(0), () => {
+				f.if(before.eq(VECTOR.DF), () => {
+					F.faultPending.set(f, st, 0);
+					F.delivering.set(f, st, -1);
+					f.return(EXIT.shutdown);
+				});
+				const first = f.let(contributory(before));
+				const second = f.let(contributory(vector));
+				f.if(
+					first
+						.and(second)
+						.or(before.eq(VECTOR.PF).and(second.or(vector.eq(VECTOR.PF)))),
+					() => {
+						f.set(vector, VECTOR.DF);
+						f.set(code, 0);
+					},
+				);
+			});
+			F.faultPending.set(f, st, 0);
+			F.deliveringBefore.set(f, st, before);
+			F.delivering.set(f, st, vector);
+			const status = f.let(call(core.fn("deliver"), st, vector, code, 0));
+			f.if(status.eq(STATUS.stopHere), () => {
+				f.if(F.faultPending.of(st).eqz(), () => {
+					// The delivery needs an answer from user space: it starts over then.
+					F.faultPending.set(f, st, 1);
+					F.faultVector.set(f, st, vector);
+					F.faultCode.set(f, st, code);
+					F.delivering.set(f, st, before);
+					f.return(0);
+				});
+			}, () => F.delivering.set(f, st, -1));
+		});
+		f.return(0);
+	});
+
+	/** `interrupt(state, vector)`: delivers it; where that needs an answer from user space, it waits in the queue. */
+	core.define("interrupt", ["i32", "i32"], [], (f) => {
+		const [st, vector] = [f.param(0), f.param(1)];
+		const status = f.let(call(core.fn("deliver"), st, vector, 0, 1));
+		f.if(status.eq(STATUS.stopHere).and(F.faultPending.of(st).eqz()), () => {
+			f.if(
+				vector.eq(VECTOR.NMI),
+				() => {
+					F.nmiPending.set(f, st, 1);
+					F.nmiBlocked.set(f, st, 0);
+				},
+				() => F.interruptQueued.set(f, st, vector),
+			);
+			F.pending.set(f, st, F.pending.of(st).or(PENDING.interrupt));
+		});
+	});
+
+	/** `takeExit(state)` → exit reason, 0 where none is ready after all. */
+	core.define("takeExit", ["i32"], ["i32"], (f) => {
+		const st = f.param(0);
+		const position = f.let(F.writePosition.of(st));
+		f.if(position.ltU(F.writeCount.of(st)), () => {
+			const fragment = f.let(st.add(position.mul(FRAGMENT_SIZE)).add(F.writes.offset));
+			F.exitAddress.set(f, st, FRAGMENT.gpa.of(fragment));
+			F.exitLength.set(f, st, FRAGMENT.length.of(fragment));
+			F.exitData.set(f, st, FRAGMENT.data.of(fragment));
+			F.exitIsWrite.set(f, st, 1);
+			F.writePosition.set(f, st, position.add(1));
+			f.if(position.add(1).eq(F.writeCount.of(st)), () => {
+				F.writePosition.set(f, st, 0);
+				F.writeCount.set(f, st, 0);
+				f.if(F.exitReason.of(st).eqz(), () => F.pending.set(f, st, F.pending.of(st).and(~PENDING.exit)));
+			});
+			f.return(EXIT.mmio);
+		});
+		const reason = f.let(F.exitReason.of(st));
+		F.exitReason.set(f, st, 0);
+		F.pending.set(f, st, F.pending.of(st).and(~PENDING.exit));
+		f.return(reason);
+	});
+
+	/** `boundary(state)` → exit reason, or 0 to go on. */
+	core.define("boundary", ["i32"], ["i32"], (f) => {
+		const st = f.param(0);
+		const pending = (): Ex => F.pending.of(st);
+		f.loop((again) => {
+			f.if(pending().and(PENDING.exit).ne(0), () => {
+				const reason = f.let(call(core.fn("takeExit"), st));
+				f.returnIf(reason.ne(0), reason);
+			});
+			f.if(F.faultPending.of(st).ne(0), () => {
+				const reason = f.let(call(core.fn("resolveFault"), st));
+				f.returnIf(reason.ne(0), reason);
+				f.br(again);
+			});
+			F.pending.set(f, st, pending().and(~PENDING.code));
+			f.if(pending().and(PENDING.request).ne(0), () => {
+				F.pending.set(f, st, pending().and(~PENDING.request));
+				f.if(F.halted.of(st).ne(0), () => {
+					F.halted.set(f, st, 0);
+					f.return(EXIT.hlt);
+				});
+			});
+			const shadow = f.let(F.shadow.of(st));
+			f.if(pending().and(PENDING.debug).ne(0).and(shadow.and(2).eqz()), () => {
+				F.pending.set(f, st, pending().and(~PENDING.debug));
+				f.drop(call(core.fn("raise"), st, VECTOR.DB, 0));
+				f.br(again);
+			});
+			f.if(shadow.eqz().and(pending().and(PENDING.interrupt).ne(0)), () => {
+				f.if(F.nmiPending.of(st).ne(0).and(F.nmiBlocked.of(st).eqz()), () => {
+					F.nmiPending.set(f, st, 0);
+					F.nmiBlocked.set(f, st, 1);
+					f.call(core.fn("interrupt"), st, VECTOR.NMI);
+					f.br(again);
+				});
+				f.if(F.eflags.of(st).and(EFLAGS_IF).ne(0), () => {
+					const queued = f.let(F.interruptQueued.of(st));
+					f.if(queued.geS(0), () => {
+						F.interruptQueued.set(f, st, -1);
+						f.call(core.fn("interrupt"), st, queued);
+						f.br(again);
+					});
+					f.if(F.interruptLine.of(st).ne(0), () => {
+						const vector = f.let(call(core.imports.acknowledge, st));
+						f.if(vector.geS(0), () => {
+							f.call(core.fn("interrupt"), st, vector);
+							f.br(again);
+						});
+					});
+				});
+				f.if(
+					F.interruptLine.of(st).or(F.nmiPending.of(st)).eqz().and(F.interruptQueued.of(st).ltS(0)),
+					() => F.pending.set(f, st, pending().and(~PENDING.interrupt)),
+				);
+			});
+			f.if(F.windowRequest.of(st).ne(0).and(shadow.eqz()).and(F.eflags.of(st).and(EFLAGS_IF).ne(0)), () => {
+				f.return(EXIT.irqWindowOpen);
+			});
+		});
+		f.return(0);
+	});
+
+	/** `codeBreakpoint(state, linear)` → 1 with #DB pending where DR0–DR3 break on this instruction. */
+	core.define("codeBreakpoint", ["i32", "i64"], ["i32"], (f) => {
+		const [st, linear] = [f.param(0), f.param(1)];
+		f.returnIf(F.eflags.of(st).and(EFLAGS_RF).ne(0), 0);
+		const dr7 = f.let(st.load("i32", F.dr.offset + 56));
+		const [n, hits, enabled] = [f.local("i32", 0), f.local("i32", 0), f.local("i32", 0)];
+		f.while(n.ltU(4), () => {
+			f.if(
+				dr7
+					.shrU(n.shl(2).add(16))
+					.and(3)
+					.eqz()
+					.and(st.add(n.shl(3)).load("i64", F.dr.offset).eq(linear)),
+				() => {
+					const on = f.let(dr7.shrU(n.shl(1)).and(3).ne(0));
+					f.set(enabled, enabled.or(on));
+					f.set(hits, hits.or(i32(1).shl(n)));
+				},
+			);
+			f.set(n, n.add(1));
+		});
+		f.returnIf(enabled.eqz(), 0);
+		F.faultDr6.set(f, st, F.faultDr6.of(st).or(hits));
+		f.drop(call(core.fn("raise"), st, VECTOR.DB, 0));
+		f.return(1);
+	});
+}
+
+function defineInterpret(core: Core): void {
+	/** `interpret(state, block)` → STATUS of the last instruction; RIP and the budget are exact afterwards. */
+	core.define("interpret", ["i32", "i32"], ["i32"], (f) => {
+		const [st, block] = [f.param(0), f.param(1)];
+		const rec = f.let(block.add(BLOCK_HEADER));
+		const count = f.let(BLOCK.count.of(block));
+		const end = f.let(rec.add(count.mul(REC_SIZE)));
+		const status = f.local("i32");
+		F.blockFirst.set(f, st, rec);
+		F.blockCount.set(f, st, count);
+		f.block((left) => {
+			f.loop((next) => {
+				f.set(status, core.m.callIndirect(HANDLER, rec.load("i32_16u", REC.handler), st, rec));
+				f.brIf(left, status.ne(STATUS.next));
+				f.set(rec, rec.add(REC_SIZE));
+				f.brIf(next, rec.ltU(end));
+			});
+			F.rip.set(f, st, F.blockIp.of(st).add(block.load("i64_32u", BLOCK.bytes.offset)));
+			f.return(STATUS.next);
+		});
+		// Take back what was charged for instructions that did not run.
+		const notRun = f.let(end.sub(rec).shrU(Math.log2(REC_SIZE)));
+		f.if(status.ne(STATUS.stopHere), () => f.set(notRun, notRun.sub(1)));
+		F.budget.set(f, st, F.budget.of(st).add(notRun));
+		f.if(status.eq(STATUS.stopNext), () => F.rip.set(f, st, call(core.fn("nextIp"), st, rec)));
+		f.if(status.eq(STATUS.stopHere), () => F.rip.set(f, st, call(core.fn("instructionIp"), st, rec)));
+		f.return(status);
+	});
+}
+
+function defineRun(core: Core): void {
+	/** `run(state)` → exit reason. */
+	const run = core.define("run", ["i32"], ["i32"], (f) => {
+		const st = f.param(0);
+		const special = f.local("i32");
+		const block = f.local("i32");
+		const key = f.local("i32");
+		const status = f.local("i32");
+		const flags = f.local("i32");
+		const unit = f.local("i32");
+		const csBase = st.load("i64", segmentOffset(SEGMENT.cs) + SEG.base.offset);
+		const dr7 = st.load("i32", F.dr.offset + 56);
+		f.loop((next) => {
+			f.set(flags, F.eflags.of(st));
+			f.set(
+				special,
+				F.pending
+					.of(st)
+					.or(F.faultPending.of(st))
+					.or(F.shadow.of(st))
+					.or(F.replaying.of(st))
+					.or(flags.and(EFLAGS_TF | EFLAGS_RF))
+					.or(dr7.and(0xff))
+					.or(F.windowRequest.of(st)),
+			);
+			f.if(special.ne(0), () => {
+				const reason = f.let(call(core.fn("boundary"), st));
+				f.returnIf(reason.ne(0), reason);
+				f.set(flags, F.eflags.of(st));
+				f.set(
+					special,
+					F.shadow
+						.of(st)
+						.or(F.replaying.of(st))
+						.or(flags.and(EFLAGS_TF | EFLAGS_RF))
+						.or(dr7.and(0xff)),
+				);
+			});
+			f.returnIf(F.budget.of(st).leS(0), EXIT.budget);
+			const linear = f.let(csBase.add(F.rip.of(st)).and(F.linearMask.of(st)));
+			f.set(key, F.modeKey.of(st).or(special.ne(0).mul(KEY.single)));
+			f.if(dr7.and(0xff).ne(0), () => f.brIf(next, call(core.fn("codeBreakpoint"), st, linear)));
+			f.set(block, call(core.fn("lookup"), st, linear, key));
+			f.brIf(next, block.eqz());
+			f.if(special.eqz(), () => {
+				f.set(unit, BLOCK.unit.of(block));
+				f.if(unit.ne(0), () => {
+					f.if(F.skipUnit.of(st).eqz(), () => {
+						// A unit that returns 1 wants the next instructions interpreted: it missed, or its budget ran low.
+						F.skipUnit.set(f, st, core.m.callIndirect(HANDLER, unit, st, BLOCK.entry.of(block)));
+						f.br(next);
+					});
+				});
+				F.skipUnit.set(f, st, 0);
+				f.if(BLOCK.count.of(block).gtU(F.budget.of(st)), () => {
+					f.set(block, call(core.fn("lookup"), st, linear, key.or(KEY.single)));
+					f.brIf(next, block.eqz());
+				});
+				const heat = f.let(BLOCK.heat.of(block).sub(1));
+				BLOCK.heat.set(f, block, heat);
+				F.blockIp.set(f, st, F.rip.of(st));
+				F.budget.set(f, st, F.budget.of(st).sub(BLOCK.count.of(block)));
+				f.drop(call(core.fn("interpret"), st, block));
+				f.if(heat.eqz(), () => f.call(core.imports.compile, st, block));
+				f.br(next);
+			});
+			// One instruction at a time.
+			const shadow = f.let(F.shadow.of(st));
+			F.shadow.set(f, st, 0);
+			F.eflags.set(f, st, flags.and(~EFLAGS_RF));
+			F.trapOff.set(f, st, 0);
+			F.blockIp.set(f, st, F.rip.of(st));
+			F.budget.set(f, st, F.budget.of(st).sub(1));
+			f.set(status, call(core.fn("interpret"), st, block));
+			f.if(status.eq(STATUS.stopHere), () => {
+				// Not done: it will run again, or fault, with what held before.
+				f.if(F.faultPending.of(st).eqz(), () => {
+					F.shadow.set(f, st, shadow);
+					F.eflags.set(f, st, F.eflags.of(st).or(flags.and(EFLAGS_RF)));
+				});
+				f.br(next);
+			});
+			F.replaying.set(f, st, 0);
+			F.readRecord.set(f, st, 0);
+			f.call(core.fn("forgetReads"), st);
+			f.if(flags.and(EFLAGS_TF).ne(0).and(F.trapOff.of(st).eqz()), () => {
+				F.faultDr6.set(f, st, F.faultDr6.of(st).or(DR6_BS));
+				F.pending.set(f, st, F.pending.of(st).or(PENDING.debug));
+			});
+			f.br(next);
+		});
+		f.return(0);
+	});
+	core.m.export(run);
+}

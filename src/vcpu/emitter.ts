@@ -1,0 +1,174 @@
+import { assert } from "../base/errors.ts";
+import type { Expr, Width } from "../isa/expr.ts";
+import type { Check } from "../isa/family.ts";
+import type { Operand } from "../isa/operand.ts";
+import type { FlagUpdate, Meaning } from "../isa/semantics.ts";
+import type { Instance } from "../isa/table.ts";
+import type { Ex, Local } from "../wasm/expression.ts";
+import type { FunctionBuilder } from "../wasm/function.ts";
+import { ExprPrinter, type Leaves, typeOf } from "./print-expr.ts";
+
+/** Where a memory operand is, between its load and its store. */
+export type Place = { readonly host: Local; readonly linear: Local };
+
+/** What an engine must say about where operands live; the order of events is {@link emitInstruction}'s. */
+export interface Target extends Leaves {
+	readonly f: FunctionBuilder;
+	/** Emits one of the generic checks; a failing one leaves with its fault. */
+	check(check: Check): void;
+	/** Value of a register operand. */
+	readRegister(operand: Operand): Ex;
+	writeRegister(operand: Operand, value: Ex): void;
+	setRegister(register: number, width: Width, high: boolean, value: Ex): void;
+	/** Offset of a memory operand in its segment, i64. */
+	operandOffset(operand: Operand): Ex;
+	/** Reads memory into a local; leaves on a fault. With `place`, notes where, for {@link storePlace}. */
+	loadMemory(segment: number | "operand", offset: Ex, width: Width, modify: boolean): { value: Local; place?: Place };
+	storeMemory(segment: number | "operand", offset: Ex, width: Width, value: Ex): void;
+	storePlace(place: Place, width: Width, value: Ex): void;
+	/** Stack pointer plus `delta`, wrapped to the stack's size, i64. */
+	stackOffset(delta: number): Ex;
+	/** (R)BP wrapped to the stack's size, i64. */
+	frameOffset(): Ex;
+	/** Makes several stores of a stack frame safe: checks `bytes` below the stack pointer. */
+	probeStack(bytes: number): void;
+	/** Moves the stack pointer by `delta` bytes plus, where given, an immediate. */
+	moveStack(delta: number, extra: Ex | undefined, fromFrame: boolean): void;
+	setFlags(update: FlagUpdate, values: FlagValuesPrinter): void;
+	/** Leaves with a fault, always or where `when` holds. */
+	fault(vector: number, errorCode: number | undefined, when: Ex | undefined): void;
+	jump(target: Ex, width: Width, when: Ex | undefined, commit: () => void): void;
+	helper(name: string, args: readonly Ex[]): void;
+	/** The end of an instruction that did not jump or call a helper. */
+	done(stored: boolean): void;
+}
+
+/** Prints the parts of a flag update when the target wants them. */
+export interface FlagValuesPrinter {
+	print(expr: Expr): Ex;
+	conditional(body: () => void): void;
+}
+
+/**
+ * Prints one instruction: checks, loads, faults, stores, then – nothing can fail any more – flags and registers.
+ * The difference between the engines is only where an operand comes from.
+ */
+export function emitInstruction(instance: Instance, target: Target, setLoads: (loads: Local[]) => void): void {
+	const { f } = target;
+	const { meaning } = instance;
+	const printer = new ExprPrinter(f, target);
+	countUses(meaning, printer);
+	for (const check of instance.form.family.checks ?? []) target.check(check);
+
+	const loads: Local[] = [];
+	setLoads(loads);
+	const places: (Place | undefined)[] = [];
+	for (const load of meaning.loads) {
+		if (load.kind === "operand") {
+			const operand = operandOf(instance, load.operand);
+			if (!inMemory(instance, operand)) {
+				loads.push(f.let(target.readRegister(operand)));
+				places.push(undefined);
+				continue;
+			}
+			const { value, place } = target.loadMemory("operand", target.operandOffset(operand), load.width, load.modify);
+			loads.push(value);
+			places.push(place);
+		} else if (load.kind === "memory") {
+			const { value, place } = target.loadMemory(load.segment, printer.print(load.offset), load.width, load.modify);
+			loads.push(value);
+			places.push(place);
+		} else {
+			const offset = load.kind === "stack" ? target.stackOffset(load.delta) : target.frameOffset();
+			loads.push(target.loadMemory(2, offset, load.width, false).value);
+			places.push(undefined);
+		}
+	}
+	for (const { when, vector, errorCode } of meaning.faults) {
+		target.fault(vector, errorCode, when && printer.print(when));
+		if (!when) return;
+	}
+	if (meaning.helper) {
+		target.helper(
+			meaning.helper.name,
+			meaning.helper.args.map((arg) => printer.print(arg)),
+		);
+		return;
+	}
+
+	const stackStores = meaning.stores.filter((store) => store.kind === "stack").length;
+	if (stackStores > 1) target.probeStack(-meaning.stackDelta);
+	// The jump target is checked before the return address is pushed.
+	const jumpTarget = meaning.jump && f.let(printer.print(meaning.jump.target));
+	const jumpWhen = meaning.jump?.when && f.let(printer.print(meaning.jump.when));
+	const stores = (): void => {
+		for (const store of meaning.stores) {
+			const value = f.let(printer.print(store.value));
+			const { width } = store.value;
+			if (store.kind === "stack") target.storeMemory(2, target.stackOffset(store.delta), width, value);
+			else if (store.kind === "memory") {
+				const from = store.modify ? meaning.loads.findIndex((load) => load.kind === "memory" && load.modify) : -1;
+				const place = places[from];
+				if (place) target.storePlace(place, width, value);
+				else target.storeMemory(store.segment, printer.print(store.offset), width, value);
+			} else {
+				const from = meaning.loads.findIndex((load) => load.kind === "operand" && load.operand === store.operand);
+				const place = places[from];
+				if (place) target.storePlace(place, width, value);
+				else target.storeMemory("operand", target.operandOffset(operandOf(instance, store.operand)), width, value);
+			}
+		}
+	};
+	const commit = (): void => {
+		// All values first: a commit must not change what another one reads.
+		const writes = meaning.writes.map(({ operand, value }) => [operandOf(instance, operand), f.let(printer.print(value))] as const);
+		const registers = meaning.registers.map((entry) => [entry, f.let(printer.print(entry.value))] as const);
+		const extra =
+			meaning.stackDeltaOperand === undefined ? undefined : target.immediate(meaning.stackDeltaOperand, 32, false);
+		if (meaning.flags) target.setFlags(meaning.flags, printer);
+		if (meaning.stackDelta !== 0 || extra) target.moveStack(meaning.stackDelta, extra, meaning.stackFromFrame);
+		for (const [{ register, high, value }, local] of registers) target.setRegister(register, value.width, high, local);
+		for (const [operand, local] of writes) target.writeRegister(operand, local);
+	};
+	if (meaning.jump && jumpTarget) {
+		target.jump(jumpTarget, meaning.jump.target.width, jumpWhen, () => {
+			stores();
+			commit();
+		});
+		return;
+	}
+	stores();
+	commit();
+	target.done(meaning.stores.length > 0);
+}
+
+function operandOf(instance: Instance, index: number): Operand {
+	const operand = instance.operands[index];
+	assert(operand !== undefined, `operand ${index}`);
+	return operand;
+}
+
+/** Whether the operand lies in memory in this variant. */
+export function inMemory(instance: Instance, operand: Operand): boolean {
+	return operand.kind === "offset" || (operand.kind === "rm" && instance.rm === "memory");
+}
+
+function countUses(meaning: Meaning, printer: ExprPrinter): void {
+	for (const load of meaning.loads) if (load.kind === "memory") printer.count(load.offset);
+	for (const { when } of meaning.faults) printer.count(when);
+	for (const arg of meaning.helper?.args ?? []) printer.count(arg);
+	for (const store of meaning.stores) {
+		if (store.kind === "memory") printer.count(store.offset);
+		printer.count(store.value);
+	}
+	for (const { value } of meaning.writes) printer.count(value);
+	for (const { value } of meaning.registers) printer.count(value);
+	printer.count(meaning.flags?.a);
+	printer.count(meaning.flags?.b);
+	printer.count(meaning.flags?.when);
+	printer.count(meaning.jump?.target);
+	printer.count(meaning.jump?.when);
+}
+
+/** Type of a local for values of `width`. */
+export { typeOf };

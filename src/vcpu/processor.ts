@@ -1,0 +1,388 @@
+import { assert } from "../base/errors.ts";
+import { Decoder } from "../isa/decoder.ts";
+import { instructionTable } from "../isa/index.ts";
+import { SEGMENT } from "../isa/registers.ts";
+import { CodeSpace } from "./code-space.ts";
+import { loadCore } from "./core/load.ts";
+import {
+	ATTR,
+	EXIT,
+	F,
+	type Field,
+	FRAGMENT,
+	FRAGMENT_SIZE,
+	GPRS,
+	JUMP_ENTRIES,
+	JUMP_SIZE,
+	KEY,
+	PENDING,
+	REC_SIZE,
+	BLOCK_HEADER,
+	SEG,
+	STATE_SIZE,
+	segmentOffset,
+	TLB_BYTES,
+	TLB_LIST_CAPACITY,
+	TLB_TABLES,
+} from "./layout.ts";
+import { writeRecord } from "./predecode.ts";
+import type { VmMemory } from "./vm-memory.ts";
+
+/** Most instructions in one decoded block. */
+const MAX_BLOCK = 48;
+const NEVER = 0x7fffffff;
+
+/** What the processor asks of those around it while it runs. */
+export interface ProcessorHost {
+	/** Interrupt acknowledge: the vector, or -1 where the request is gone. */
+	acknowledge(): number;
+	/**
+	 * The bus inside the hypervisor (local APIC, coalesced zones, ioeventfd), asked before an access without RAM becomes
+	 * an exit. @returns true when it took the write, or stored the answer with `setData`.
+	 */
+	bus(isWrite: boolean, gpa: bigint, length: number, data: bigint, setData: (data: bigint) => void): boolean;
+	/** A model-specific register that the core does not keep. @returns the value read, true when written, undefined: #GP. */
+	msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined;
+}
+
+type CoreFunction = (...args: (number | bigint)[]) => number;
+
+/** Compiles hot code; see jit/. */
+export interface Compiler {
+	/** Block counts down from this to its compilation. */
+	readonly heat: number;
+	/** A block is hot. */
+	compile(block: number): void;
+	/** A block goes; what was compiled from it must not run again. */
+	removed(block: number): void;
+	/** Every block went. */
+	flushed(): void;
+}
+
+/** Host addresses of code shared by the processors of one VM. */
+const codeSpaces = new WeakMap<VmMemory, CodeSpace>();
+
+function codeSpaceOf(memory: VmMemory): CodeSpace {
+	let space = codeSpaces.get(memory);
+	if (!space) {
+		space = new CodeSpace(memory);
+		codeSpaces.set(memory, space);
+	}
+	return space;
+}
+
+/** One software processor: its state in VM memory, the core instance that runs it, and the decoder that feeds it. */
+export class Processor {
+	/** Offset of the state in VM memory. */
+	readonly state: number;
+	readonly memory: VmMemory;
+	readonly code: CodeSpace;
+	readonly core: Readonly<Record<string, CoreFunction>>;
+	readonly table: WebAssembly.Table;
+	private readonly words: Int32Array;
+	private readonly view: DataView;
+	private readonly decoder = new Decoder(instructionTable());
+	private readonly scratch = new Uint8Array(32);
+	private all: Uint8Array;
+	private compiler: Compiler | undefined;
+	private readonly host: ProcessorHost;
+
+	static async create(memory: VmMemory, host: ProcessorHost): Promise<Processor> {
+		return new Processor(memory, host, await loadCore());
+	}
+
+	constructor(memory: VmMemory, host: ProcessorHost, module: WebAssembly.Module) {
+		this.memory = memory;
+		this.host = host;
+		this.code = codeSpaceOf(memory);
+		const st = memory.allocate(STATE_SIZE);
+		this.state = st;
+		const tlbArea = memory.allocate(TLB_TABLES * TLB_BYTES);
+		const tlbList = memory.allocate(TLB_LIST_CAPACITY * 4);
+		const jumpCache = memory.allocate(JUMP_ENTRIES * JUMP_SIZE);
+		this.words = new Int32Array(memory.memory.buffer, st, STATE_SIZE / 4);
+		this.view = new DataView(memory.memory.buffer, st, STATE_SIZE);
+		this.all = new Uint8Array(memory.memory.buffer);
+		memory.bytes(tlbArea, TLB_TABLES * TLB_BYTES).fill(0xff);
+		const { exports } = new WebAssembly.Instance(module, {
+			env: {
+				memory: memory.memory,
+				translate: (_st: number, key: number) => this.translate(key),
+				codeWritten: (_st: number, at: number, length: number) => this.codeWritten(at, length),
+				compile: (_st: number, block: number) => this.compiler?.compile(block),
+				acknowledge: () => this.host.acknowledge(),
+				bus: (_st: number, isWrite: number, fragment: number) => this.bus(isWrite !== 0, fragment),
+				msr: (_st: number, isWrite: number, index: number) => this.msr(isWrite !== 0, index),
+			},
+		});
+		this.core = exports as unknown as Record<string, CoreFunction>;
+		this.table = exports["table"] as WebAssembly.Table;
+		this.set(F.tlbArea, tlbArea);
+		this.set(F.tlbList, tlbList);
+		this.set(F.jumpCache, jumpCache);
+		this.set(F.blockTable, this.code.table);
+		this.set(F.codeBits, this.code.codeBits);
+		this.set(F.codePages, this.code.codePages);
+		this.set64(F.masks, 0xffffn);
+		this.set64(F.masks, 0xffffffffn, 8);
+		this.set64(F.masks, 0xffff_ffff_ffff_ffffn, 16);
+		this.set64(F.physicalMask, 0xffff_ffff_ffff_ffffn);
+		this.setPhysicalBits(40);
+		this.set(F.interruptQueued, -1);
+		this.set(F.delivering, -1);
+		this.code.onNewCodePage = () => this.call("flushWrites");
+		this.code.onRemove = (block) => {
+			this.set(F.generation, this.get(F.generation) + 1);
+			this.compiler?.removed(block);
+		};
+		this.code.onFlush = () => {
+			this.set(F.generation, this.get(F.generation) + 1);
+			this.compiler?.flushed();
+		};
+		this.reset();
+	}
+
+	/** Uses `compiler` from now on, for blocks decoded from now on. */
+	setCompiler(compiler: Compiler | undefined): void {
+		this.compiler = compiler;
+		this.code.flush();
+	}
+
+	/** Calls a core function with the state first. */
+	call(name: string, ...args: (number | bigint)[]): number {
+		const f = this.core[name];
+		assert(f, `core function ${name}`);
+		return f(this.state, ...args);
+	}
+
+	get(field: Field, extra = 0): number {
+		return this.words[(field.offset + extra) >> 2]!;
+	}
+	set(field: Field, value: number, extra = 0): void {
+		this.words[(field.offset + extra) >> 2] = value;
+	}
+	get64(field: Field, extra = 0): bigint {
+		return this.view.getBigUint64(field.offset + extra, true);
+	}
+	set64(field: Field, value: bigint, extra = 0): void {
+		this.view.setBigUint64(field.offset + extra, BigInt.asUintN(64, value), true);
+	}
+	/** A 64-bit field as a number; exact below 2^53. */
+	getNumber(field: Field, extra = 0): number {
+		return (this.get(field, extra) >>> 0) + this.get(field, extra + 4) * 0x1_0000_0000;
+	}
+
+	/** General register `n`. */
+	gpr(n: number): bigint {
+		return this.view.getBigUint64(GPRS + n * 8, true);
+	}
+	setGpr(n: number, value: bigint): void {
+		this.view.setBigUint64(GPRS + n * 8, BigInt.asUintN(64, value), true);
+	}
+
+	/** Width of physical addresses; bits above are reserved in page-table entries. */
+	setPhysicalBits(bits: number): void {
+		const reserved = ((1n << 52n) - 1n) & ~((1n << BigInt(bits)) - 1n);
+		this.set64(F.physicalReserved, reserved);
+	}
+
+	/** Instructions retired since the state was made. */
+	retired(): number {
+		return this.getNumber(F.deadline) - this.get(F.budget);
+	}
+
+	/** Lets the processor retire `count` more instructions, 0 ≤ count < 2^31. */
+	setBudget(count: number): void {
+		const deadline = this.retired() + count;
+		this.set(F.deadline, deadline | 0);
+		this.set(F.deadline, Math.floor(deadline / 0x1_0000_0000), 4);
+		this.set(F.budget, count);
+	}
+
+	/** A segment register with its hidden part; ranges follow. `limit` in bytes. */
+	setSegment(n: number, selector: number, base: bigint, limit: bigint, attributes: number): void {
+		const at = segmentOffset(n);
+		this.set(SEG.selector, selector, at);
+		this.set(SEG.attributes, attributes, at);
+		this.set64(SEG.base, base, at);
+		this.set64(SEG.limit, limit, at);
+	}
+
+	/** Works out everything that follows from control registers and segments, and forgets translations. */
+	refresh(): void {
+		this.call("updateSegments");
+		this.call("updateMode");
+		this.call("flushTlb", 0);
+	}
+
+	/** Power-on state (SDM 3A table 9-1, Pentium III column). */
+	reset(): void {
+		for (let n = 0; n < 16; n++) this.setGpr(n, 0n);
+		this.set64(F.rip, 0xfff0n);
+		this.set64(F.cr0, 0x60000010n);
+		for (const field of [F.cr2, F.cr3, F.cr4, F.efer, F.gdtBase, F.idtBase]) this.set64(field, 0n);
+		this.set64(F.gdtLimit, 0xffffn);
+		this.set64(F.idtLimit, 0xffffn);
+		for (let n = 0; n < 4; n++) this.set64(F.dr, 0n, n * 8);
+		this.set64(F.dr, 0xffff0ff0n, 6 * 8);
+		this.set64(F.dr, 0x400n, 7 * 8);
+		// Family 6, model 8, stepping 6 in EDX.
+		this.setGpr(2, 0x686n);
+		this.set(F.cpl, 0);
+		const data = ATTR.present | ATTR.s | 3;
+		for (const n of [SEGMENT.es, SEGMENT.ss, SEGMENT.ds, SEGMENT.fs, SEGMENT.gs]) this.setSegment(n, 0, 0n, 0xffffn, data);
+		this.setSegment(SEGMENT.cs, 0xf000, 0xffff0000n, 0xffffn, ATTR.present | ATTR.s | 0xb);
+		this.setSegment(SEGMENT.ldtr, 0, 0n, 0xffffn, ATTR.present | 2);
+		this.setSegment(SEGMENT.tr, 0, 0n, 0xffffn, ATTR.present | 0xb);
+		for (const field of [
+			F.shadow,
+			F.halted,
+			F.faultPending,
+			F.pending,
+			F.readCount,
+			F.readPosition,
+			F.readRecord,
+			F.replaying,
+			F.writeCount,
+			F.writePosition,
+			F.exitReason,
+			F.nmiPending,
+			F.nmiBlocked,
+			F.portAnswered,
+			F.faultDr6,
+			F.skipUnit,
+		])
+			this.set(field, 0);
+		this.set(F.interruptQueued, -1);
+		this.set(F.delivering, -1);
+		this.call("writeFlags", 2);
+		this.refresh();
+		if (this.get(F.interruptLine)) this.set(F.pending, PENDING.interrupt);
+	}
+
+	/**
+	 * Runs until something needs an answer.
+	 * @returns an exit reason of {@link EXIT}; its details are in the exit fields of the state.
+	 */
+	run(): number {
+		return this.call("run");
+	}
+
+	/** Level of the interrupt request line. */
+	setInterruptLine(asserted: boolean): void {
+		this.set(F.interruptLine, asserted ? 1 : 0);
+		if (asserted) this.set(F.pending, this.get(F.pending) | PENDING.interrupt);
+	}
+
+	/** A non-maskable interrupt. */
+	nmi(): void {
+		this.set(F.nmiPending, 1);
+		this.set(F.pending, this.get(F.pending) | PENDING.interrupt);
+	}
+
+	/** Answers the MMIO read that `run` returned for; `data` little endian. The next `run` goes on with it. */
+	answerRead(data: bigint): void {
+		const at = F.reads.offset + this.get(F.readCount) * FRAGMENT_SIZE;
+		this.view.setBigUint64(at + FRAGMENT.data.offset, BigInt.asUintN(64, data), true);
+		this.set(F.readCount, this.get(F.readCount) + 1);
+		this.restart();
+	}
+
+	/** Answers a port read of one value. */
+	answerPort(value: number): void {
+		this.set(F.portData, value);
+		this.set(F.portAnswered, 1);
+		this.restart();
+	}
+
+	private restart(): void {
+		this.set(F.readPosition, 0);
+		this.set(F.readRecord, 0);
+		this.set(F.replaying, 1);
+	}
+
+	private bus(isWrite: boolean, fragment: number): number {
+		const at = fragment - this.state;
+		const gpa = this.view.getBigUint64(at + FRAGMENT.gpa.offset, true);
+		const length = this.view.getInt32(at + FRAGMENT.length.offset, true);
+		const data = this.view.getBigUint64(at + FRAGMENT.data.offset, true);
+		const setData = (value: bigint): void => this.view.setBigUint64(at + FRAGMENT.data.offset, value, true);
+		return this.host.bus(isWrite, gpa, length, data, setData) ? 1 : 0;
+	}
+
+	private msr(isWrite: boolean, index: number): number {
+		const answer = this.host.msr(isWrite, index >>> 0, this.get64(F.scratch));
+		if (answer === undefined || answer === false) return 0;
+		if (typeof answer === "bigint") this.set64(F.scratch, answer);
+		return 1;
+	}
+
+	private codeWritten(at: number, length: number): void {
+		this.code.invalidate(at >>> 0, length);
+	}
+
+	/** Bytes of the whole VM memory; memory grows while RAM is being allocated. */
+	private bytes(): Uint8Array {
+		if (this.all.length !== this.memory.size) this.all = new Uint8Array(this.memory.memory.buffer);
+		return this.all;
+	}
+
+	/** Decodes the block at CS:RIP for `key`. @returns its address, 0 with a fault or exit pending. */
+	private translate(key: number): number {
+		const csBase = this.getNumber(SEG.base, segmentOffset(SEGMENT.cs));
+		const rip = this.getNumber(F.rip);
+		const high = this.getNumber(SEG.fetchHigh, segmentOffset(SEGMENT.cs));
+		assert((key & KEY.long) === 0, "64-bit mode");
+		const linear = (csBase + rip) % 0x1_0000_0000;
+		const codeSize = key & KEY.code32 ? 32 : 16;
+		if (rip > high) {
+			this.call("raise", 13, 0);
+			return 0;
+		}
+		const host = this.call("fetchHost", BigInt(linear)) >>> 0;
+		if (host === 0) return 0;
+		const limit = key & KEY.single ? 1 : MAX_BLOCK;
+		this.code.reserve(limit);
+		const { words } = this.code;
+		const bytes = this.bytes();
+		const pageEnd = host - (host & 4095) + 4096;
+		const last = Math.min(pageEnd, host + (high - rip) + 1);
+		const block = this.code.reserve(limit);
+		let count = 0;
+		let at = host;
+		let cross = 0;
+		while (count < limit && at < last) {
+			let decoded = this.decoder.decode(bytes, at, last, codeSize);
+			if (decoded.status === "truncated") {
+				if (count > 0) break;
+				const rest = last - at;
+				this.scratch.set(bytes.subarray(at, last));
+				let length = rest;
+				if (last === pageEnd && high - rip >= rest) {
+					const second = this.call("fetchHost", BigInt((linear + rest) % 0x1_0000_0000)) >>> 0;
+					if (second === 0) return 0;
+					const more = Math.min(16, high - rip + 1 - rest);
+					this.scratch.set(this.bytes().subarray(second, second + more), rest);
+					length += more;
+					cross = second;
+				}
+				decoded = this.decoder.decode(this.scratch, 0, length, codeSize);
+				// Cut off by the segment's limit: #GP(0).
+				if (decoded.status === "truncated") decoded.status = "tooLong";
+				writeRecord(words, (block + BLOCK_HEADER) >> 2, decoded, 0);
+				at += decoded.length;
+				count = 1;
+				if (at <= pageEnd) cross = 0;
+				break;
+			}
+			writeRecord(words, (block + BLOCK_HEADER + count * REC_SIZE) >> 2, decoded, at - host);
+			at += decoded.length;
+			count++;
+			if (decoded.status !== "ok" || decoded.form?.family.ends) break;
+		}
+		const heat = this.compiler && !(key & KEY.single) ? this.compiler.heat : NEVER;
+		return this.code.enter(count, at - host, host, key, cross, heat);
+	}
+}
+
+export { EXIT };
