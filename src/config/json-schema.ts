@@ -1,10 +1,11 @@
-import { z } from "zod";
+import type { ZodType } from "zod";
 import type { Option } from "./option.ts";
 import { OPTIONS } from "./options.ts";
+import { z } from "./zod.ts";
 
 /** The JSON Schema of machine files, derived from the options. */
 export function machineFileSchema(): object {
-	const fields: Record<string, z.ZodType> = {
+	const fields: Record<string, ZodType> = {
 		$schema: z.string().optional().meta({ description: "where this JSON Schema lies, for editors" }),
 	};
 	for (const option of OPTIONS as readonly Option[]) {

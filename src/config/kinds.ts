@@ -4,7 +4,7 @@ import { nearest } from "./nearest.ts";
 import { ValueError } from "./option.ts";
 
 /** The parts of zod that kinds build machine-file checks from. Passed in, so that runs without a machine file never load it. */
-export type Zod = typeof import("zod").z;
+export type Zod = typeof import("./zod.ts").z;
 
 /** A kind of value: how it is written as text, and what may stand for it in a machine file. */
 export interface Kind<T> {

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { isMap, isNode, isSeq, LineCounter, parseDocument } from "yaml";
-import { z } from "zod";
 import { UserError } from "../base/errors.ts";
 import { fileProblem } from "../base/file-problem.ts";
 import { nearest } from "./nearest.ts";
 import type { Option } from "./option.ts";
 import { OPTIONS } from "./options.ts";
 import type { Given, GivenOptions } from "./resolve.ts";
+import { z } from "./zod.ts";
 
 /** A field that editors use to find the JSON Schema; it says nothing about the machine. */
 const SCHEMA_FIELD = "$schema";
