@@ -8,10 +8,10 @@ const cases = (groups: readonly VectorGroup[]): number => groups.reduce((sum, { 
 describe("the committed instruction vectors", () => {
 	test("are at least 200,000, and each form has its share", () => {
 		expect(families.reduce((sum, { groups }) => sum + cases(groups), 0)).toBeGreaterThan(200_000);
-		const forms = families.flatMap(({ groups }) => groups.map(({ form }) => form));
+		const forms = families.flatMap(({ family, groups }) => groups.map(({ form }) => `${family}: ${form}`));
 		expect(new Set(forms).size).toBe(forms.length);
-		expect(forms).toContain("00 /r");
-		expect(forms).toContain("0f c7 /1");
+		expect(forms).toContain("arithmetic: 00 /r");
+		expect(forms).toContain("arithmetic: 0f c7 /1");
 	});
 
 	test.each(families)("of $family finish or fault, and decode to the length the processor saw", ({ groups }) => {
