@@ -1,3 +1,4 @@
 export type { FlashImage, OutputTarget, RtcStart } from "./kinds.ts";
 export type { MachineConfig } from "./options.ts";
+export { machineConfig, type OptionTexts } from "./resolve.ts";
 export { TRACE_CATEGORIES, type TraceCategory } from "./sections/reporting.ts";

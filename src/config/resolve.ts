@@ -1,4 +1,5 @@
 import { UserError } from "../base/errors.ts";
+import { nearest } from "./nearest.ts";
 import { type Option, ValueError } from "./option.ts";
 import { type MachineConfig, OPTIONS } from "./options.ts";
 import { checkConsoles } from "./sections/consoles.ts";
@@ -54,4 +55,24 @@ export function resolveConfig(...sources: readonly GivenOptions[]): MachineConfi
 	checkFirmware(config);
 	checkConsoles(config);
 	return deepFreeze(config);
+}
+
+/** Values for options by name, as a user would type them; several for options that can be given repeatedly. */
+export type OptionTexts = { readonly [Name in (typeof OPTIONS)[number]["name"]]?: string | readonly string[] };
+
+/**
+ * A configuration for use as a library: `machineConfig({ bios: "rom.bin", memory: "64M" })`.
+ * @throws UserError that names the option and says what would be right.
+ */
+export function machineConfig(options: OptionTexts): MachineConfig {
+	const given = new Map<string, readonly Given[]>();
+	const names: readonly string[] = OPTIONS.map((option) => option.name);
+	for (const [name, value] of Object.entries(options)) {
+		if (!names.includes(name)) throw new UserError(`unknown option "${name}"${nearest(name, names)}`);
+		given.set(
+			name,
+			(typeof value === "string" ? [value] : value).map((text) => ({ text, where: name })),
+		);
+	}
+	return resolveConfig(given);
 }

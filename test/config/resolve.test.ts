@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/base/errors.ts";
 import type { MachineConfig } from "../../src/config/index.ts";
-import { type Given, resolveConfig } from "../../src/config/resolve.ts";
+import { type Given, machineConfig, type OptionTexts, resolveConfig } from "../../src/config/resolve.ts";
 
 /** Flags as the command hands them over. */
 function flags(...pairs: readonly (readonly [name: string, text: string])[]): MachineConfig {
@@ -170,5 +170,20 @@ describe("mistakes", () => {
 		expect(message(...Array.from({ length: 5 }, () => ["serial", "null"] as const))).toBe(
 			"--serial: given 5 times, but the machine has 4 serial ports",
 		);
+	});
+});
+
+describe("a configuration for use as a library", () => {
+	it("takes texts by option name, several for lists", () => {
+		expect(machineConfig({ bios: "rom.bin", memory: "64M", serial: ["null", "stdio"] })).toMatchObject({
+			memoryBytes: 2 ** 26,
+			serial: [{ to: "null" }, { to: "stdio" }],
+		});
+	});
+
+	it("refuses a name that no option has, and a wrong value by name", () => {
+		const misspelt: OptionTexts = { bios: "rom.bin", ...{ memroy: "64M" } };
+		expect(() => machineConfig(misspelt)).toThrow('unknown option "memroy" (did you mean memory?)');
+		expect(() => machineConfig({ bios: "rom.bin", memory: "12Q" })).toThrow('memory: "12Q" is not a size');
 	});
 });
