@@ -6,6 +6,7 @@ import { CodeSpace } from "./code-space.ts";
 import { loadCore } from "./core/load.ts";
 import {
 	ATTR,
+	BLOCK_HEADER,
 	EXIT,
 	F,
 	type Field,
@@ -17,7 +18,6 @@ import {
 	KEY,
 	PENDING,
 	REC_SIZE,
-	BLOCK_HEADER,
 	SEG,
 	STATE_SIZE,
 	segmentOffset,
@@ -230,7 +230,8 @@ export class Processor {
 		this.setGpr(2, 0x686n);
 		this.set(F.cpl, 0);
 		const data = ATTR.present | ATTR.s | 3;
-		for (const n of [SEGMENT.es, SEGMENT.ss, SEGMENT.ds, SEGMENT.fs, SEGMENT.gs]) this.setSegment(n, 0, 0n, 0xffffn, data);
+		for (const n of [SEGMENT.es, SEGMENT.ss, SEGMENT.ds, SEGMENT.fs, SEGMENT.gs])
+			this.setSegment(n, 0, 0n, 0xffffn, data);
 		this.setSegment(SEGMENT.cs, 0xf000, 0xffff0000n, 0xffffn, ATTR.present | ATTR.s | 0xb);
 		this.setSegment(SEGMENT.ldtr, 0, 0n, 0xffffn, ATTR.present | 2);
 		this.setSegment(SEGMENT.tr, 0, 0n, 0xffffn, ATTR.present | 0xb);
@@ -280,19 +281,25 @@ export class Processor {
 		this.set(F.pending, this.get(F.pending) | PENDING.interrupt);
 	}
 
-	/** Answers the MMIO read that `run` returned for; `data` little endian. The next `run` goes on with it. */
-	answerRead(data: bigint): void {
-		const at = F.reads.offset + this.get(F.readCount) * FRAGMENT_SIZE;
-		this.view.setBigUint64(at + FRAGMENT.data.offset, BigInt.asUintN(64, data), true);
+	/** Answers the MMIO read that `run` returned for with F.exitData. The next `run` goes on with it. */
+	answerRead(): void {
+		const at = F.reads.offset + FRAGMENT.data.offset + this.get(F.readCount) * FRAGMENT_SIZE;
+		this.words[at >> 2] = this.get(F.exitData);
+		this.words[(at + 4) >> 2] = this.get(F.exitData, 4);
 		this.set(F.readCount, this.get(F.readCount) + 1);
 		this.restart();
 	}
 
-	/** Answers a port read of one value. */
-	answerPort(value: number): void {
-		this.set(F.portData, value);
+	/** Answers a port read with the bytes in the port buffer. */
+	answerPort(): void {
+		this.set(F.portData, this.get(F.portBuffer));
 		this.set(F.portAnswered, 1);
 		this.restart();
+	}
+
+	/** Offset in VM memory of the bytes that go through a port: 4096 of them. */
+	get portBuffer(): number {
+		return this.state + F.portBuffer.offset;
 	}
 
 	private restart(): void {
