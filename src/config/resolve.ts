@@ -69,12 +69,12 @@ export function machineConfig(options: OptionTexts): MachineConfig {
 	const names: readonly string[] = OPTIONS.map((option) => option.name);
 	for (const [name, value] of Object.entries(options)) {
 		if (!names.includes(name)) throw new UserError(`unknown option "${name}"${nearest(name, names)}`);
-		const texts = typeof value === "string" ? [value] : (value ?? []);
-		if (value !== undefined)
-			given.set(
-				name,
-				texts.map((text) => ({ text, where: name })),
-			);
+		if (value === undefined) continue;
+		const texts = typeof value === "string" ? [value] : value;
+		given.set(
+			name,
+			texts.map((text) => ({ text, where: name })),
+		);
 	}
 	return resolveConfig(given);
 }
