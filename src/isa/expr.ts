@@ -223,3 +223,21 @@ export function constant(width: Width, value: number | bigint): Expr {
 
 export const TRUE = constant(1, 1);
 export const FALSE = constant(1, 0);
+
+/** Direct operands of a node. */
+export function children({ node }: Expr): readonly Expr[] {
+	switch (node.kind) {
+		case "unary":
+		case "zext":
+		case "sext":
+		case "trunc":
+			return [node.a];
+		case "binary":
+		case "compare":
+			return [node.a, node.b];
+		case "select":
+			return [node.condition, node.a, node.b];
+		default:
+			return [];
+	}
+}

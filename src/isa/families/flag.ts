@@ -70,7 +70,7 @@ export const PUSHF = family("PUSHF", "Push EFLAGS", {
 export const POPF = family("POPF", "Pop EFLAGS", {
 	forms: [["9D", "", { sized: true, size64: "d64" }]],
 	aliases: ["POPFD", "POPFQ"],
-	helperFlags: { reads: ALL, writes: ALL },
+	helperFlags: { writes: ALL },
 	ends: true,
 	meaning: (x) => x.helper("popFlags", x.size / 8),
 });

@@ -6,6 +6,7 @@ export const MOV_CR = family("MOV", "Move to or from control register", {
 		["0F 22 /r", "Cd, Rd", { reg: [0, 2, 3, 4] }],
 	],
 	checks: ["cpl0"],
+	undefined: ["cf", "pf", "af", "zf", "sf", "of"],
 	ends: true,
 	meaning: (x) => {
 		if (x.operands[1]?.kind === "creg") x.helper("readControl", x.registerNumber(1), x.registerNumber(0));
@@ -20,6 +21,7 @@ export const MOV_DR = family("MOV", "Move to or from debug register", {
 		["0F 23 /r", "Dd, Rd"],
 	],
 	checks: ["cpl0"],
+	undefined: ["cf", "pf", "af", "zf", "sf", "of"],
 	ends: true,
 	meaning: (x) => {
 		if (x.operands[1]?.kind === "dreg") x.helper("readDebug", x.registerNumber(1), x.registerNumber(0));

@@ -1,0 +1,231 @@
+import * as iced from "iced-x86";
+import { beforeAll, describe, expect, it } from "vitest";
+import { type Decoded, Decoder, MAX_LENGTH } from "../../src/isa/decoder.ts";
+import type { Flag, Width } from "../../src/isa/expr.ts";
+import { undefinedFlags } from "../../src/isa/family.ts";
+import { flagUse } from "../../src/isa/flag-use.ts";
+import { instructionTable } from "../../src/isa/index.ts";
+import { type Departure, isHint, ONLY_ICED, type Opcode, PUSHES_FLAGS, RARE } from "./departures.ts";
+import { icedView, ourView, type View } from "./iced-view.ts";
+
+/** BSF and BSR ignore F3, and WBINVD too, as they did before TZCNT, LZCNT and WBNOINVD. */
+const OPTIONS = iced.DecoderOptions.NoMPFX_0FBC | iced.DecoderOptions.NoMPFX_0FBD | iced.DecoderOptions.NoWbnoinvd;
+
+const PREFIXES = [0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
+
+/** Marsaglia's xorshift32. */
+function randomBytes(seed: number): () => number {
+	let x = seed;
+	return () => {
+		x ^= x << 13;
+		x ^= x >>> 17;
+		x ^= x << 5;
+		return x >>> 24;
+	};
+}
+
+/** Wholly random code, `count` times 15 bytes. */
+function randomCode(count: number, seed: number): Uint8Array {
+	return new Uint8Array(count * MAX_LENGTH).map(randomBytes(seed));
+}
+
+/** Every opcode with every following byte, behind up to three prefixes, before random bytes. */
+function structuredCode(seed: number): Uint8Array {
+	const random = randomBytes(seed);
+	const code = new Uint8Array(2 * 65536 * MAX_LENGTH).map(random);
+	for (let n = 0; n < 2 * 65536; n++) {
+		let at = n * MAX_LENGTH;
+		for (let prefixes = random() & 3; prefixes > 0; prefixes--) code[at++] = PREFIXES[random() % PREFIXES.length]!;
+		if (n >= 65536) code[at++] = 0x0f;
+		code[at++] = (n >> 8) & 0xff;
+		code[at] = n & 0xff;
+	}
+	return code;
+}
+
+/** Given instructions, each followed by zeros. */
+function listedCode(instructions: readonly (readonly number[])[]): Uint8Array {
+	const code = new Uint8Array(instructions.length * MAX_LENGTH);
+	for (const [n, bytes] of instructions.entries()) code.set(bytes, n * MAX_LENGTH);
+	return code;
+}
+
+function opcodeAt(code: Uint8Array, start: number): Opcode {
+	let at = start;
+	while (PREFIXES.includes(code[at]!)) at++;
+	const map = code[at] === 0x0f ? 1 : 0;
+	return { map, byte: code[at + map]!, next: code[at + map + 1] ?? 0 };
+}
+
+const sizes = new Map<iced.MemorySize, number>();
+function bitsOf(size: iced.MemorySize): number {
+	let bits = sizes.get(size);
+	if (bits === undefined) {
+		bits = iced.MemorySizeExt.size(size) * 8;
+		sizes.set(size, bits);
+	}
+	return bits;
+}
+
+/** What iced says in words that ours does not say: other names of a family, the size behind an address alone. */
+function reconcile(theirs: View, ours: View, decoded: Decoded): View {
+	const { aliases = [] } = decoded.instance!.form.family;
+	return {
+		...theirs,
+		mnemonic: aliases.includes(theirs.mnemonic.toUpperCase()) ? ours.mnemonic : theirs.mnemonic,
+		operands: theirs.operands.map((operand, n) =>
+			ours.operands[n]?.startsWith("0 ") ? operand.replace(/^\d+ /, "0 ") : operand,
+		),
+	};
+}
+
+interface Comparison {
+	compared: number;
+	readonly mismatches: string[];
+	readonly departed: Set<Departure>;
+	/** First instruction of each of iced's codes that both know, for closer looks. */
+	readonly samples: Map<iced.Code, { code: Uint8Array; bits: 16 | 32 }>;
+}
+
+function compare(code: Uint8Array, bits: 16 | 32, comparison: Comparison): void {
+	const ours = new Decoder(instructionTable());
+	const theirs = new iced.Decoder(bits, code, OPTIONS);
+	const instruction = new iced.Instruction();
+	const { mismatches, departed, samples } = comparison;
+	for (let at = 0; at < code.length; at += MAX_LENGTH) {
+		comparison.compared++;
+		const ip = at & 0xffff;
+		theirs.position = at;
+		theirs.ip = BigInt(ip);
+		theirs.decodeOut(instruction);
+		const decoded = ours.decode(code, at, at + MAX_LENGTH, bits);
+		const known = decoded.status === "ok";
+		const valid = instruction.code !== iced.Code.INVALID;
+		if (!known && !valid) continue;
+		const opcode = opcodeAt(code, at);
+		if (known !== valid) {
+			const departure = ONLY_ICED.find(
+				({ map, from, to, where }) =>
+					valid && map === opcode.map && opcode.byte >= from && opcode.byte <= to && where?.(opcode.next) !== false,
+			);
+			if (departure) departed.add(departure);
+			else mismatches.push(`${bits} ${hex(code, at)}: only ${valid ? "iced" : "ours"} knows it`);
+			continue;
+		}
+		const view = ourView(decoded, ip);
+		const expected = reconcile(icedView(instruction, bitsOf), view, decoded);
+		const same = isHint(opcode)
+			? expected.length === view.length && /^(nop|prefetch)/.test(view.mnemonic)
+			: expected.length === view.length &&
+				expected.mnemonic === view.mnemonic &&
+				expected.lock === view.lock &&
+				expected.operands.join() === view.operands.join();
+		if (!same) mismatches.push(`${bits} ${hex(code, at)}: ${JSON.stringify(view)}, iced ${JSON.stringify(expected)}`);
+		else if (!samples.has(instruction.code) && !isHint(opcode))
+			samples.set(instruction.code, { code: code.slice(at, at + decoded.length), bits });
+	}
+	instruction.free();
+	theirs.free();
+}
+
+function hex(code: Uint8Array, at: number): string {
+	return Buffer.from(code.subarray(at, at + MAX_LENGTH)).toString("hex");
+}
+
+describe("the decoder beside iced", () => {
+	const comparison: Comparison = { compared: 0, mismatches: [], departed: new Set(), samples: new Map() };
+
+	beforeAll(() => {
+		for (const bits of [16, 32] as const) {
+			compare(structuredCode(0x1234567 + bits), bits, comparison);
+			compare(listedCode(RARE), bits, comparison);
+			compare(randomCode(40_000, 0x89abcde + bits), bits, comparison);
+		}
+	});
+
+	it("reads over 300,000 instructions of 16- and 32-bit code alike, but for listed departures", () => {
+		expect(comparison.mismatches.slice(0, 10)).toEqual([]);
+		expect(comparison.compared).toBeGreaterThan(300_000);
+	});
+
+	it("departs in every way that is listed", () => {
+		expect(ONLY_ICED.filter((departure) => !comparison.departed.has(departure))).toEqual([]);
+	});
+
+	it("meets every form of the table", () => {
+		const decoder = new Decoder(instructionTable());
+		const met = new Set(
+			[...comparison.samples.values()].map(({ code, bits }) => decoder.decode(code, 0, code.length, bits).form),
+		);
+		const missed = instructionTable().forms.filter(
+			(form) => !met.has(form) && !/^(NOP|PREFETCH)/.test(form.family.name),
+		);
+		expect(missed.map(({ family, encoding }) => `${family.name} ${encoding.text}`)).toEqual([]);
+	});
+
+	it("needs every byte of an instruction: one less is truncated", () => {
+		const decoder = new Decoder(instructionTable());
+		const wrong: string[] = [];
+		for (const { code, bits } of comparison.samples.values())
+			if (decoder.decode(code, 0, code.length - 1, bits).status !== "truncated") wrong.push(hex(code, 0));
+		expect(wrong).toEqual([]);
+	});
+
+	it("agrees on the flags that are read, written and left undefined", () => {
+		const decoder = new Decoder(instructionTable());
+		const wrong: string[] = [];
+		for (const { code, bits } of comparison.samples.values()) {
+			const decoded = decoder.decode(code, 0, code.length, bits);
+			const instance = decoded.instance!;
+			const { name } = instance.form.family;
+			const { reads, writes } = flagUse(instance);
+			const width = (instance.operands[0]?.width || 32) as Width;
+			const lost = new Set(undefinedFlags(instance.form.family, width, countFor(decoded)));
+			const theirs = new iced.Decoder(bits, code, OPTIONS);
+			const instruction = theirs.decode();
+			const changed = instruction.rflagsWritten | instruction.rflagsCleared | instruction.rflagsSet;
+			const ours = {
+				reads: PUSHES_FLAGS.has(name) ? "" : words([...reads]),
+				writes: words([...writes].filter((flag) => !lost.has(flag))),
+				undefined: words([...lost]),
+			};
+			const expected = {
+				reads: PUSHES_FLAGS.has(name) ? "" : words(icedFlags(instruction.rflagsRead)),
+				writes: words(icedFlags(changed)),
+				undefined: words(icedFlags(instruction.rflagsUndefined)),
+			};
+			if (JSON.stringify(ours) !== JSON.stringify(expected))
+				wrong.push(`${name} ${hex(code, 0)}: ${JSON.stringify(ours)}, iced ${JSON.stringify(expected)}`);
+			instruction.free();
+			theirs.free();
+		}
+		expect(wrong).toEqual([]);
+	});
+});
+
+const ICED_FLAGS: readonly [iced.RflagsBits, Flag][] = [
+	[iced.RflagsBits.AF, "af"],
+	[iced.RflagsBits.CF, "cf"],
+	[iced.RflagsBits.OF, "of"],
+	[iced.RflagsBits.PF, "pf"],
+	[iced.RflagsBits.SF, "sf"],
+	[iced.RflagsBits.ZF, "zf"],
+];
+
+function icedFlags(bits: number): Flag[] {
+	return ICED_FLAGS.filter(([bit]) => bits & bit).map(([, flag]) => flag);
+}
+
+function words(flags: readonly Flag[]): string {
+	return [...flags].sort().join(" ");
+}
+
+/** A count as iced takes it: 0, 1 or "more", which CL may be; it reduces counts of RCL and RCR by whole turns. */
+function countFor({ instance, immediate }: Decoded): number {
+	const { form, operands } = instance!;
+	const kind = operands.at(-1)?.kind;
+	if (kind === "one") return 1;
+	if (kind !== "immediate") return 2;
+	const turn = /^RC[LR]$/.test(form.family.name) ? (operands[0]?.width ?? 0) + 1 : 32;
+	return Math.min((immediate & 31) % turn, 2);
+}

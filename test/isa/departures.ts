@@ -1,0 +1,77 @@
+/** The first bytes of an instruction: what a departure from iced is told by. */
+export interface Opcode {
+	/** One-byte opcodes, or those behind 0F. */
+	readonly map: 0 | 1;
+	readonly byte: number;
+	/** ModRM, or whatever byte follows. */
+	readonly next: number;
+}
+
+/** Where our decoder means to answer otherwise than iced: instructions that only iced knows. */
+export interface Departure {
+	readonly reason: string;
+	readonly map: 0 | 1;
+	readonly from: number;
+	readonly to: number;
+	readonly where?: (next: number) => boolean;
+}
+
+const reg = (next: number): number => (next >> 3) & 7;
+const isRegister = (next: number): boolean => next >= 0xc0;
+
+export const ONLY_ICED: readonly Departure[] = [
+	{ reason: "EVEX, newer than a Pentium III", map: 0, from: 0x62, to: 0x62, where: isRegister },
+	{ reason: "XOP, newer", map: 0, from: 0x8f, to: 0x8f, where: (next) => reg(next) !== 0 },
+	{ reason: "WAIT: x87, not declared yet", map: 0, from: 0x9b, to: 0x9b },
+	{ reason: "VEX, newer", map: 0, from: 0xc4, to: 0xc5, where: isRegister },
+	{ reason: "XABORT and XBEGIN, newer", map: 0, from: 0xc6, to: 0xc7, where: (next) => next === 0xf8 },
+	{ reason: "x87, not declared yet", map: 0, from: 0xd8, to: 0xdf },
+	{
+		reason: "VMX, SMX, MONITOR, XSAVE, PKU and others, newer",
+		map: 1,
+		from: 0x01,
+		to: 0x01,
+		where: (next) => isRegister(next) || reg(next) === 5,
+	},
+	{ reason: "SYSCALL and SYSRET, AMD's and of 64-bit mode", map: 1, from: 0x05, to: 0x07 },
+	{ reason: "3DNow!, AMD's", map: 1, from: 0x0d, to: 0x0f },
+	{ reason: "SSE, not declared yet", map: 1, from: 0x10, to: 0x17 },
+	{ reason: "SSE, not declared yet", map: 1, from: 0x28, to: 0x2f },
+	{ reason: "GETSEC, newer", map: 1, from: 0x37, to: 0x37 },
+	{ reason: "SSSE3, SSE4, ADX, MOVBE and others, newer", map: 1, from: 0x38, to: 0x38 },
+	{ reason: "SSSE3, SSE4 and others, newer", map: 1, from: 0x3a, to: 0x3a },
+	{ reason: "MMX and SSE, not declared yet", map: 1, from: 0x50, to: 0x77 },
+	{ reason: "VMX and SSE4A, newer", map: 1, from: 0x78, to: 0x79 },
+	{ reason: "SSE3, newer", map: 1, from: 0x7c, to: 0x7d },
+	{ reason: "MMX and SSE, not declared yet", map: 1, from: 0x7e, to: 0x7f },
+	{ reason: "PadLock, VIA's", map: 1, from: 0xa6, to: 0xa7 },
+	{ reason: "RSM: #UD outside system management mode, which there is not", map: 1, from: 0xaa, to: 0xaa },
+	{ reason: "FXSAVE and SSE's state, not declared yet; XSAVE and fences, newer", map: 1, from: 0xae, to: 0xae },
+	{ reason: "POPCNT, newer", map: 1, from: 0xb8, to: 0xb8 },
+	{ reason: "SSE, not declared yet; MOVNTI, newer", map: 1, from: 0xc2, to: 0xc6 },
+	{
+		reason: "VMX, XSAVE, RDRAND and others, newer",
+		map: 1,
+		from: 0xc7,
+		to: 0xc7,
+		where: (next) => isRegister(next) || reg(next) !== 1,
+	},
+	{ reason: "MMX and SSE, not declared yet", map: 1, from: 0xd0, to: 0xfe },
+];
+
+/** Of the departures that random code hardly ever meets, one instruction each. */
+export const RARE = [
+	[0x62, 0xf1, 0x7c, 0x48, 0x58, 0xc1],
+	[0x8f, 0xe8, 0x78, 0xc0, 0xc1, 0x05],
+];
+
+/**
+ * 0F 18 to 0F 1F are all no-operations here, as on every processor since the Pentium Pro that gave them no meaning; iced
+ * names some by their newer meanings and gives others a second operand. Lengths must agree.
+ */
+export function isHint({ map, byte }: Opcode): boolean {
+	return map === 1 && byte >= 0x18 && byte <= 0x1f;
+}
+
+/** Instructions that push EFLAGS: ours reads the flags for that, iced does not count it. */
+export const PUSHES_FLAGS: ReadonlySet<string> = new Set(["INT", "INT1", "INT3", "INTO"]);
