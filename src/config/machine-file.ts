@@ -23,6 +23,9 @@ export function readMachineFile(file: string): GivenOptions {
 	} catch (error) {
 		throw new UserError(`machine file ${file} ${fileProblem(error)}`);
 	}
+	if (text.includes("\0")) {
+		throw new UserError(`${file} is not a machine file, which is text; for a ROM image, write --bios ${file}`);
+	}
 	return parseMachineFile(text, file);
 }
 

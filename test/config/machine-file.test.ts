@@ -146,6 +146,14 @@ describe("mistakes in a machine file: place and message", () => {
 		expect(() => readMachineFile(folder)).toThrow(`machine file ${folder} is a folder, not a file`);
 	});
 
+	it("a ROM image in place of a machine file", () => {
+		const file = join(folder, "rom.bin");
+		writeFileSync(file, new Uint8Array(65536));
+		expect(() => readMachineFile(file)).toThrow(
+			`${file} is not a machine file, which is text; for a ROM image, write --bios ${file}`,
+		);
+	});
+
 	it("reads from disk and takes paths relative to the file", () => {
 		const file = join(folder, "m.yaml");
 		writeFileSync(file, "bios: rom.bin\n");
