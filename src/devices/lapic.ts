@@ -1,0 +1,603 @@
+import type { AccessSize, Clock, Device, IrqLine } from "../bus/device.ts";
+import {
+	type ApicBus,
+	type ApicMessage,
+	type ApicNode,
+	EXTINT,
+	FIXED,
+	INIT,
+	LOWEST_PRIORITY,
+	NMI,
+	SMI,
+	STARTUP,
+} from "./lapic-bus.ts";
+import { LapicTimer, type LapicTimerState } from "./lapic-timer.ts";
+import { VectorSet } from "./lapic-vectors.ts";
+
+/** Register numbers: offset / 16 (SDM 3A table 11-1). */
+const ID = 0x02;
+const VERSION = 0x03;
+const TPR = 0x08;
+const APR = 0x09;
+const PPR = 0x0a;
+const EOI = 0x0b;
+const LDR = 0x0d;
+const DFR = 0x0e;
+const SVR = 0x0f;
+const ISR = 0x10;
+const TMR = 0x18;
+const IRR = 0x20;
+const ESR = 0x28;
+const ICR_LOW = 0x30;
+const ICR_HIGH = 0x31;
+const LVT = 0x32;
+const INITIAL_COUNT = 0x38;
+const CURRENT_COUNT = 0x39;
+const DIVIDE = 0x3e;
+
+/** Six LVT entries, integrated APIC. */
+const VERSION_VALUE = 0x0005_0014;
+
+/** Numbers of the LVT entries, from register 0x32. */
+const LVT_TIMER = 0;
+const LVT_LINT0 = 3;
+const LVT_LINT1 = 4;
+const LVT_ERROR = 5;
+/** Bits that software may set: timer, thermal, performance, LINT0, LINT1, error. */
+const LVT_WRITABLE = [0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff] as const;
+const LVT_REMOTE_IRR = 1 << 14;
+const LVT_LEVEL = 1 << 15;
+const LVT_MASKED = 1 << 16;
+const LVT_PERIODIC = 1 << 17;
+const LVT_EXTINT = EXTINT << 8;
+
+const SVR_ENABLE = 1 << 8;
+const SVR_WRITABLE = 0x3ff;
+const SVR_RESET = 0xff;
+
+const ICR_LOGICAL = 1 << 11;
+const ICR_ASSERT = 1 << 14;
+const ICR_LEVEL = 1 << 15;
+const ICR_WRITABLE = 0xccfff;
+/** Destination shorthands, ICR bits 19:18. */
+const TO_SELF = 1;
+const TO_ALL = 2;
+const TO_OTHERS = 3;
+
+const SEND_ILLEGAL_VECTOR = 1 << 5;
+const RECEIVE_ILLEGAL_VECTOR = 1 << 6;
+const ILLEGAL_REGISTER = 1 << 7;
+/** Vectors 0..15 are reserved. */
+const FIRST_VECTOR = 16;
+
+const BASE_BOOTSTRAP = 1 << 8;
+const BASE_ENABLE = 1 << 11;
+/** Where the registers are after reset. */
+export const LAPIC_ADDRESS = 0xfee0_0000;
+/** Reserved in IA32_APIC_BASE: bits 7:0, 9, and 10 as there is no x2APIC mode. */
+const BASE_RESERVED = 0x6ff;
+const PHYSICAL_ADDRESSES = 2 ** 40;
+
+/** What the APIC tells its processor. */
+export interface ApicProcessor {
+	/** Follows {@link LocalApic.hasInterrupt}. */
+	readonly interrupt: IrqLine;
+	nmi(): void;
+	smi(): void;
+	/** INIT: the processor goes to its INIT state and, unless it is the bootstrap processor, waits for {@link startup}. */
+	init(): void;
+	/** SIPI: a waiting processor starts at `vector` * 4096 in real mode. */
+	startup(vector: number): void;
+}
+
+/** The 8259 pair behind LINT0. */
+export interface ExternalInterrupts {
+	hasInterrupt(): boolean;
+	acknowledge(): number;
+}
+
+export interface LapicState {
+	id: number;
+	/** IA32_APIC_BASE. */
+	base: number;
+	tpr: number;
+	ldr: number;
+	dfr: number;
+	svr: number;
+	isr: number[];
+	tmr: number[];
+	irr: number[];
+	/** ESR as software reads it, and errors since it was last written. */
+	esr: number;
+	errors: number;
+	lvt: number[];
+	icrLow: number;
+	icrHigh: number;
+	lint0: boolean;
+	lint1: boolean;
+	timer: LapicTimerState;
+}
+
+/**
+ * A processor's local APIC in xAPIC mode (SDM 3A chapter 11): its register page, its timer, LINT0 and LINT1, and the choice between its own
+ * interrupts and the 8259's. x2APIC mode and the TSC deadline are not there; CPUID must not offer them.
+ * As with QEMU and KVM, the bootstrap processor's LINT0 passes the 8259's interrupts after reset.
+ */
+export class LocalApic implements Device<LapicState>, ApicNode {
+	readonly name = "lapic";
+	readonly sizes: readonly AccessSize[] = [4];
+	/** The 8259's INTR. */
+	readonly lint0: IrqLine = { set: (high) => this.setLint(LVT_LINT0, high) };
+	/** NMI. */
+	readonly lint1: IrqLine = { set: (high) => this.setLint(LVT_LINT1, high) };
+
+	private readonly initialId: number;
+	private readonly bootstrap: boolean;
+	private readonly bus: ApicBus;
+	private readonly cpu: ApicProcessor;
+	private readonly pic: ExternalInterrupts | undefined;
+	private readonly moved: ((address: number | undefined) => void) | undefined;
+	private readonly timer: LapicTimer;
+	private readonly isr = new VectorSet();
+	private readonly tmr = new VectorSet();
+	private readonly irr = new VectorSet();
+	private state: Omit<LapicState, "isr" | "tmr" | "irr" | "timer">;
+
+	/**
+	 * @param parts `moved` is told where the register page is when software moves it or switches it off (undefined)
+	 */
+	constructor(parts: {
+		id: number;
+		bootstrap: boolean;
+		clock: Clock;
+		bus: ApicBus;
+		cpu: ApicProcessor;
+		pic?: ExternalInterrupts;
+		moved?: (address: number | undefined) => void;
+	}) {
+		this.initialId = parts.id;
+		this.bootstrap = parts.bootstrap;
+		this.bus = parts.bus;
+		this.cpu = parts.cpu;
+		this.pic = parts.pic;
+		this.moved = parts.moved;
+		this.timer = new LapicTimer(parts.clock, () => this.localInterrupt(LVT_TIMER));
+		this.state = this.powerOn();
+		parts.bus.attach(this);
+	}
+
+	/** Whether the processor shall be interrupted when it can be: by the 8259 or by this APIC. */
+	hasInterrupt(): boolean {
+		return this.externalPending() || this.deliverable() >= 0;
+	}
+
+	/**
+	 * The processor takes the interrupt: the 8259's first, as its line bypasses priorities.
+	 * @returns the vector; the spurious vector when none is pending any more
+	 */
+	acknowledge(): number {
+		if (this.pic !== undefined && this.externalPending()) return this.pic.acknowledge();
+		const vector = this.deliverable();
+		if (vector < 0) return this.state.svr & 0xff;
+		this.irr.delete(vector);
+		this.isr.add(vector);
+		this.updateInterrupt();
+		return vector;
+	}
+
+	/** IA32_APIC_BASE. */
+	get base(): number {
+		return this.state.base;
+	}
+
+	/** Sets IA32_APIC_BASE; false for a value that faults (SDM 3A 11.4.4). */
+	writeBase(value: number): boolean {
+		if (value >= PHYSICAL_ADDRESSES || (value & BASE_RESERVED) !== 0) return false;
+		const wasEnabled = this.enabled;
+		this.state.base = value;
+		// Once off, the APIC comes back as after reset (SDM 3A 11.4.3).
+		if (wasEnabled && !this.enabled) this.initialise();
+		this.moved?.(this.address);
+		this.updateInterrupt();
+		return true;
+	}
+
+	/** Where the register page is, or undefined while the APIC is off. */
+	get address(): number | undefined {
+		return this.enabled ? this.state.base - (this.state.base % 4096) : undefined;
+	}
+
+	/** CR8: task priority bits 7:4. */
+	get cr8(): number {
+		return this.state.tpr >> 4;
+	}
+
+	set cr8(value: number) {
+		this.state.tpr = (value & 15) << 4;
+		this.updateInterrupt();
+	}
+
+	get priority(): number {
+		return this.ppr;
+	}
+
+	matches(destination: number, logical: boolean): boolean {
+		if (!this.enabled) return false;
+		const { id, ldr, dfr } = this.state;
+		if (!logical) return destination === id || destination === 0xff;
+		switch (dfr >>> 28) {
+			case 0xf:
+				return (ldr & destination) !== 0;
+			case 0x0:
+				return (destination >> 4 === ldr >> 4 || destination >> 4 === 0xf) && (ldr & destination & 0x0f) !== 0;
+			default:
+				return false;
+		}
+	}
+
+	deliver(message: ApicMessage): void {
+		if (!this.enabled) return;
+		switch (message.mode) {
+			case FIXED:
+			case LOWEST_PRIORITY:
+				this.accept(message.vector, message.level);
+				break;
+			case SMI:
+				this.cpu.smi();
+				break;
+			case NMI:
+				this.cpu.nmi();
+				break;
+			case INIT:
+				this.initialise();
+				this.cpu.init();
+				break;
+			case STARTUP:
+				this.cpu.startup(message.vector);
+				break;
+			default:
+				// ExtINT comes over LINT0 only.
+				break;
+		}
+	}
+
+	read(offset: number): number {
+		// Registers are 32 bits at multiples of 16.
+		if ((offset & 0xc) !== 0) return 0;
+		const { state } = this;
+		const register = (offset >> 4) & 0xff;
+		if (register >= ISR && register < TMR) return this.isr.word(register - ISR);
+		if (register >= TMR && register < IRR) return this.tmr.word(register - TMR);
+		if (register >= IRR && register < ESR) return this.irr.word(register - IRR);
+		if (register >= LVT && register < INITIAL_COUNT) return state.lvt[register - LVT] ?? 0;
+		switch (register) {
+			case ID:
+				return (state.id << 24) >>> 0;
+			case VERSION:
+				return VERSION_VALUE;
+			case TPR:
+				return state.tpr;
+			case APR:
+			case PPR:
+				return this.ppr;
+			case EOI:
+				return 0;
+			case LDR:
+				return (state.ldr << 24) >>> 0;
+			case DFR:
+				return state.dfr;
+			case SVR:
+				return state.svr;
+			case ESR:
+				return state.esr;
+			case ICR_LOW:
+				return state.icrLow;
+			case ICR_HIGH:
+				return (state.icrHigh << 24) >>> 0;
+			case INITIAL_COUNT:
+				return this.timer.initial;
+			case CURRENT_COUNT:
+				return this.timer.current;
+			case DIVIDE:
+				return this.timer.divide;
+			default:
+				this.raiseError(ILLEGAL_REGISTER);
+				return 0;
+		}
+	}
+
+	write(offset: number, _size: AccessSize, value: number): void {
+		if ((offset & 0xc) !== 0) return;
+		const { state } = this;
+		const register = (offset >> 4) & 0xff;
+		if (register >= LVT && register < INITIAL_COUNT) this.writeLvt(register - LVT, value);
+		else {
+			switch (register) {
+				case ID:
+					state.id = value >>> 24;
+					break;
+				case TPR:
+					state.tpr = value & 0xff;
+					break;
+				case EOI:
+					this.endOfInterrupt();
+					break;
+				case LDR:
+					state.ldr = value >>> 24;
+					break;
+				case DFR:
+					state.dfr = (value | 0x0fff_ffff) >>> 0;
+					break;
+				case SVR:
+					this.writeSvr(value);
+					break;
+				case ESR:
+					state.esr = state.errors;
+					state.errors = 0;
+					break;
+				case ICR_LOW:
+					state.icrLow = value & ICR_WRITABLE;
+					this.send();
+					break;
+				case ICR_HIGH:
+					state.icrHigh = value >>> 24;
+					break;
+				case INITIAL_COUNT:
+					this.timer.initial = value;
+					break;
+				case DIVIDE:
+					this.timer.divide = value;
+					break;
+				default:
+					if (!isReadOnly(register)) this.raiseError(ILLEGAL_REGISTER);
+					break;
+			}
+		}
+		this.updateInterrupt();
+	}
+
+	reset(): void {
+		this.state = { ...this.powerOn(), lint0: this.state.lint0, lint1: this.state.lint1 };
+		this.clearVectors();
+		this.timer.reset();
+		this.moved?.(this.address);
+		this.updateInterrupt();
+	}
+
+	save(): LapicState {
+		return {
+			...this.state,
+			lvt: [...this.state.lvt],
+			isr: this.isr.save(),
+			tmr: this.tmr.save(),
+			irr: this.irr.save(),
+			timer: this.timer.save(),
+		};
+	}
+
+	load(state: LapicState): void {
+		const { isr, tmr, irr, timer, ...registers } = state;
+		this.state = { ...registers, lvt: [...state.lvt] };
+		this.isr.load(isr);
+		this.tmr.load(tmr);
+		this.irr.load(irr);
+		this.timer.load(timer);
+		this.moved?.(this.address);
+		this.updateInterrupt();
+	}
+
+	private powerOn(): Omit<LapicState, "isr" | "tmr" | "irr" | "timer"> {
+		const lvt = new Array<number>(LVT_WRITABLE.length).fill(LVT_MASKED);
+		if (this.bootstrap) lvt[LVT_LINT0] = LVT_EXTINT;
+		return {
+			id: this.initialId,
+			base: LAPIC_ADDRESS + BASE_ENABLE + (this.bootstrap ? BASE_BOOTSTRAP : 0),
+			tpr: 0,
+			ldr: 0,
+			dfr: 0xffff_ffff,
+			svr: SVR_RESET,
+			esr: 0,
+			errors: 0,
+			lvt,
+			icrLow: 0,
+			icrHigh: 0,
+			lint0: false,
+			lint1: false,
+		};
+	}
+
+	/** After INIT: as after reset, but for the ID and where the registers are (SDM 3A 11.4.7.3). */
+	private initialise(): void {
+		const { id, base, lint0, lint1 } = this.state;
+		this.state = { ...this.powerOn(), id, base, lint0, lint1 };
+		this.clearVectors();
+		this.timer.reset();
+		this.updateInterrupt();
+	}
+
+	private clearVectors(): void {
+		for (const set of [this.isr, this.tmr, this.irr]) set.clear();
+	}
+
+	/** The global switch in IA32_APIC_BASE. */
+	private get enabled(): boolean {
+		return (this.state.base & BASE_ENABLE) !== 0;
+	}
+
+	private lvtEntry(entry: number): number {
+		return this.state.lvt[entry] ?? LVT_MASKED;
+	}
+
+	/** SDM 3A 11.8.3.1. */
+	private get ppr(): number {
+		const { tpr } = this.state;
+		const served = Math.max(0, this.isr.highest()) & 0xf0;
+		return (tpr & 0xf0) >= served ? tpr : served;
+	}
+
+	/** The vector to deliver now, or -1. */
+	private deliverable(): number {
+		if (!this.enabled || (this.state.svr & SVR_ENABLE) === 0) return -1;
+		const vector = this.irr.highest();
+		return vector >= 0 && (vector & 0xf0) > (this.ppr & 0xf0) ? vector : -1;
+	}
+
+	/** Whether the 8259 asks and its line gets through: the APIC is off, or LINT0 is in ExtINT mode and not masked. */
+	private externalPending(): boolean {
+		if (this.pic === undefined || !this.pic.hasInterrupt()) return false;
+		return !this.enabled || (this.lvtEntry(LVT_LINT0) & (LVT_MASKED | 0x700)) === LVT_EXTINT;
+	}
+
+	private accept(vector: number, level: boolean): void {
+		if (vector < FIRST_VECTOR) {
+			this.raiseError(RECEIVE_ILLEGAL_VECTOR);
+			return;
+		}
+		// Software-disabled, it takes no interrupts in (SDM 3A 11.4.7.2).
+		if ((this.state.svr & SVR_ENABLE) === 0) return;
+		this.irr.add(vector);
+		if (level) this.tmr.add(vector);
+		else this.tmr.delete(vector);
+		this.updateInterrupt();
+	}
+
+	/** One of the local sources strikes. */
+	private localInterrupt(entry: number): void {
+		const lvt = this.lvtEntry(entry);
+		if (lvt & LVT_MASKED) return;
+		const mode = entry === LVT_TIMER || entry === LVT_ERROR ? FIXED : (lvt >> 8) & 7;
+		switch (mode) {
+			case FIXED:
+				this.accept(lvt & 0xff, false);
+				break;
+			case SMI:
+				this.cpu.smi();
+				break;
+			case NMI:
+				this.cpu.nmi();
+				break;
+			case INIT:
+				this.initialise();
+				this.cpu.init();
+				break;
+			default:
+				// ExtINT is looked at when the processor asks.
+				break;
+		}
+	}
+
+	private setLint(entry: typeof LVT_LINT0 | typeof LVT_LINT1, high: boolean): void {
+		const pin = entry === LVT_LINT0 ? "lint0" : "lint1";
+		const rises = high && !this.state[pin];
+		this.state[pin] = high;
+		if (rises) {
+			if (this.enabled) this.pinInterrupt(entry);
+			// Without APIC the pins are INTR and NMI.
+			else if (entry === LVT_LINT1) this.cpu.nmi();
+		}
+		this.updateInterrupt();
+	}
+
+	/** A high LINT pin: each rise in edge mode, in level mode whenever its last interrupt has been served. */
+	private pinInterrupt(entry: typeof LVT_LINT0 | typeof LVT_LINT1): void {
+		const lvt = this.lvtEntry(entry);
+		const fixedLevel = (lvt & LVT_LEVEL) !== 0 && ((lvt >> 8) & 7) === FIXED;
+		if (!fixedLevel) this.localInterrupt(entry);
+		else if ((lvt & (LVT_MASKED | LVT_REMOTE_IRR)) === 0) {
+			this.state.lvt[entry] = lvt | LVT_REMOTE_IRR;
+			this.accept(lvt & 0xff, true);
+		}
+	}
+
+	private endOfInterrupt(): void {
+		const vector = this.isr.highest();
+		if (vector < 0) return;
+		this.isr.delete(vector);
+		if (!this.tmr.has(vector)) return;
+		for (const entry of [LVT_LINT0, LVT_LINT1] as const) {
+			const lvt = this.lvtEntry(entry);
+			if ((lvt & LVT_REMOTE_IRR) === 0 || (lvt & 0xff) !== vector) continue;
+			this.state.lvt[entry] = lvt & ~LVT_REMOTE_IRR;
+			if (entry === LVT_LINT0 ? this.state.lint0 : this.state.lint1) this.pinInterrupt(entry);
+		}
+		this.bus.endOfInterrupt(vector);
+	}
+
+	private writeLvt(entry: number, value: number): void {
+		const { state } = this;
+		const kept = this.lvtEntry(entry) & LVT_REMOTE_IRR & (value & LVT_LEVEL ? -1 : 0);
+		const forced = state.svr & SVR_ENABLE ? 0 : LVT_MASKED;
+		state.lvt[entry] = (value & (LVT_WRITABLE[entry] ?? 0)) | kept | forced;
+		if (entry === LVT_TIMER) this.configureTimer();
+		if (entry !== LVT_LINT0 && entry !== LVT_LINT1) return;
+		const high = entry === LVT_LINT0 ? state.lint0 : state.lint1;
+		if (high && value & LVT_LEVEL) this.pinInterrupt(entry);
+	}
+
+	private writeSvr(value: number): void {
+		const { state } = this;
+		state.svr = value & SVR_WRITABLE;
+		if (state.svr & SVR_ENABLE) return;
+		state.lvt = state.lvt.map((lvt) => lvt | LVT_MASKED);
+		this.configureTimer();
+	}
+
+	private configureTimer(): void {
+		const lvt = this.lvtEntry(LVT_TIMER);
+		this.timer.configure((lvt & LVT_PERIODIC) !== 0, (lvt & LVT_MASKED) !== 0);
+	}
+
+	/** Sends what the interrupt command register says (SDM 3A 11.6.1). */
+	private send(): void {
+		const { icrLow, icrHigh } = this.state;
+		const mode = (icrLow >> 8) & 7;
+		const vector = icrLow & 0xff;
+		if ((mode === FIXED || mode === LOWEST_PRIORITY) && vector < FIRST_VECTOR) {
+			this.raiseError(SEND_ILLEGAL_VECTOR);
+			return;
+		}
+		// INIT level de-assert only synchronises arbitration.
+		if (mode === INIT && (icrLow & (ICR_LEVEL | ICR_ASSERT)) === ICR_LEVEL) return;
+		const message: ApicMessage = {
+			vector,
+			mode,
+			destination: icrHigh,
+			logical: (icrLow & ICR_LOGICAL) !== 0,
+			level: false,
+		};
+		switch ((icrLow >> 18) & 3) {
+			case TO_SELF:
+				if (mode === FIXED) this.accept(vector, false);
+				break;
+			case TO_ALL:
+				this.bus.broadcast(message, undefined);
+				break;
+			case TO_OTHERS:
+				this.bus.broadcast(message, this);
+				break;
+			default:
+				this.bus.send(message);
+				break;
+		}
+	}
+
+	private raiseError(error: number): void {
+		const isNew = (this.state.errors & error) === 0;
+		this.state.errors |= error;
+		if (isNew && (this.lvtEntry(LVT_ERROR) & 0xff) >= FIRST_VECTOR) this.localInterrupt(LVT_ERROR);
+	}
+
+	private updateInterrupt(): void {
+		this.cpu.interrupt.set(this.hasInterrupt());
+	}
+}
+
+function isReadOnly(register: number): boolean {
+	return (
+		register === VERSION ||
+		register === APR ||
+		register === PPR ||
+		(register >= ISR && register < ESR) ||
+		register === CURRENT_COUNT
+	);
+}
