@@ -18,7 +18,8 @@ const RAM_BELOW_SPLIT = 3 * GIB;
 const VGA_WINDOW = 0xa0000;
 const VGA_WINDOW_SIZE = 128 * KIB;
 const PAM_AREA = 0xc0000;
-const OPTION_ROM_SIZE = 128 * KIB;
+/** Bytes of `pc.rom`. */
+export const OPTION_ROM_SIZE = 128 * KIB;
 const F_SEGMENT = 0xf0000;
 const ONE_MIB = 0x100000;
 const LOW_BIOS_MAX = 128 * KIB;
@@ -88,6 +89,11 @@ export function checkFlashSizes(units: readonly { readonly name: string; readonl
 /** How many bytes of a firmware image of `size` bytes appear below 1 MiB: the last 128 KiB. */
 export function lowBiosSize(size: number): number {
 	return Math.min(size, LOW_BIOS_MAX);
+}
+
+/** The first address of the PAM segment that holds `address`, which is in C0000..FFFFF. */
+export function pamSegmentStart(address: number): number {
+	return address >= F_SEGMENT ? F_SEGMENT : address - (address % (16 * KIB));
 }
 
 /** First address and size of a PAM segment. */
