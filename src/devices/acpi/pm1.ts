@@ -1,5 +1,5 @@
 import type { Alarm, Clock, PowerControl } from "../../bus/device.ts";
-import { PmTimer, pmTimerDeadline } from "./pm-timer.ts";
+import { PmTimer } from "./pm-timer.ts";
 
 export const TMR_STS = 1 << 0;
 export const GBL_STS = 1 << 5;
@@ -116,7 +116,7 @@ export class Pm1 {
 
 	/** The carry needs an alarm only while it would interrupt. */
 	private update(): void {
-		if (this.enabled & TMR_STS && this.timer.counts < this.carryAt) this.carry.at(pmTimerDeadline(this.carryAt));
+		if (this.enabled & TMR_STS && this.timer.counts < this.carryAt) this.carry.at(this.timer.deadline(this.carryAt));
 		else this.carry.cancel();
 		this.changed();
 	}

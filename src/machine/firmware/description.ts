@@ -14,7 +14,9 @@ export interface PcDescription {
 	/** The SLP_TYP value of each sleep state that the machine has. */
 	readonly sleepTypes: readonly (readonly [state: 3 | 4 | 5, type: number])[];
 	readonly serialPorts: readonly SerialPortDescription[];
+	/** What is behind the i8042. */
 	readonly keyboard: boolean;
+	readonly mouse: boolean;
 	readonly hpet: boolean;
 	/** The machine's version, for people. */
 	readonly version: string;

@@ -128,6 +128,7 @@ function isaBridge(pc: PcDescription): Aml {
 		device("MBRD", name("_HID", eisaId("PNP0C02")), name("_CRS", resourceTemplate(...motherboard))),
 		isaDevice("RTC", "PNP0B00", io(0x70, 2), irq(8)),
 		...(pc.keyboard ? [isaDevice("KBD", "PNP0303", io(0x60, 1), io(0x64, 1), irq(1))] : []),
+		...(pc.mouse ? [isaDevice("MOU", "PNP0F13", irq(12))] : []),
 		...pc.serialPorts.map(({ number, base, irq: line }) =>
 			device(
 				`COM${number}`,

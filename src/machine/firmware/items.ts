@@ -1,5 +1,5 @@
 import { FW_CFG, type FwCfg, littleEndian } from "../../devices/fw-cfg.ts";
-import { acpiFiles, LOADER_FILE, RSDP_FILE, TABLES_FILE } from "./acpi.ts";
+import { type AcpiFiles, acpiFiles, LOADER_FILE, RSDP_FILE, TABLES_FILE } from "./acpi.ts";
 import { join, text, u8, u16, u32, u64 } from "./bytes.ts";
 import type { PcDescription } from "./description.ts";
 import { e820 } from "./e820.ts";
@@ -32,10 +32,22 @@ export function provideFirmwareItems(fwCfg: FwCfg, pc: PcDescription): void {
 	fwCfg.addFile("etc/smbios/smbios-anchor", anchor);
 	fwCfg.addFile("etc/smbios/smbios-tables", tables);
 
-	// Made when selected: by then firmware has given the power management registers their place.
-	fwCfg.addFile(RSDP_FILE, () => acpiFiles(pc).rsdp);
-	fwCfg.addFile(TABLES_FILE, () => acpiFiles(pc).tables);
-	fwCfg.addFile(LOADER_FILE, () => acpiFiles(pc).loader);
+	const acpi = acpiOnDemand(pc);
+	fwCfg.addFile(RSDP_FILE, () => acpi().rsdp);
+	fwCfg.addFile(TABLES_FILE, () => acpi().tables);
+	fwCfg.addFile(LOADER_FILE, () => acpi().loader);
+}
+
+/** Made when asked for: by then firmware has given the power management registers their place. Made anew when it moved them. */
+function acpiOnDemand(pc: PcDescription): () => AcpiFiles {
+	let files: AcpiFiles | undefined;
+	let madeFor = 0;
+	return () => {
+		const base = pc.pmBase();
+		if (files === undefined || base !== madeFor) files = acpiFiles(pc);
+		madeFor = base;
+		return files;
+	};
 }
 
 /** OpenFirmware paths, a line each, ended by a zero; nothing at all when there is no preference. */

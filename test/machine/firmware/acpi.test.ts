@@ -125,16 +125,16 @@ describe.skipIf(!iaslInstalled)("DSDT through ACPICA's compiler (apt-get install
 		const { source } = roundTrip(linked().dsdt);
 		const devices = [...source.matchAll(/Device \((\w+)\)/g)].map(([, name]) => name);
 		expect(devices).toEqual([
-			...["PCI0", "ISA", "MBRD", "RTC", "KBD", "COM1"],
+			...["PCI0", "ISA", "MBRD", "RTC", "KBD", "MOU", "COM1"],
 			...["LNKA", "LNKB", "LNKC", "LNKD", "LNKS", "CP00"],
 		]);
 		expect([...source.matchAll(/Name \(\\?(_S\d)/g)].map(([, name]) => name)).toEqual(["_S4", "_S5"]);
 	});
 
-	test("without a keyboard and with two serial ports", () => {
+	test("without keyboard and mouse, and with two serial ports", () => {
 		const serialPorts = [...pc128M.serialPorts, { number: 2, base: 0x2f8, irq: 3 }];
-		const { source, verdict } = roundTrip(linked({ ...pc128M, keyboard: false, serialPorts }).dsdt);
+		const { source, verdict } = roundTrip(linked({ ...pc128M, keyboard: false, mouse: false, serialPorts }).dsdt);
 		expect(verdict).toBe("0 Errors, 0 Warnings");
-		expect([source.includes("(KBD)"), source.includes("(COM2)")]).toEqual([false, true]);
+		expect(["(KBD)", "(MOU)", "(COM2)"].map((name) => source.includes(name))).toEqual([false, false, true]);
 	});
 });

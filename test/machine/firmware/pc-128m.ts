@@ -15,6 +15,7 @@ export const pc128M: PcDescription = {
 	],
 	serialPorts: [{ number: 1, base: 0x3f8, irq: 4 }],
 	keyboard: true,
+	mouse: true,
 	hpet: false,
 	version: "0.0.0",
 	bootOrder: [],
