@@ -14,7 +14,7 @@ export interface SmramControl {
 	set(open: boolean): void;
 }
 
-export const PAM_SEGMENTS = 13;
+const PAM_SEGMENTS = 13;
 
 const PAM0 = 0x59;
 const PAM_READ = 1 << 0;

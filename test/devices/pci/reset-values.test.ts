@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { ManualClock } from "../../../src/bus/clock.ts";
 import { devfn } from "../../../src/bus/pci.ts";
-import { pcFunctions } from "./pc-functions.ts";
+import { Piix4Pm } from "../../../src/devices/pci/piix4-pm.ts";
+import { RecordedLine } from "../../support/lines.ts";
+import { pcFunctions, RecordedPower, RecordedWindow } from "./pc-functions.ts";
 
 /** Rows of 16 bytes that are not all 0, as QEMU 7.2 `-M pc,smm=off -nodefaults` gives them through ports 0xCF8 and 0xCFC. */
 const FUNCTIONS: [string, number, string[]][] = [
@@ -103,7 +105,13 @@ test.each([
 	expect(others.map((offset) => `${hex(offset)}: ${hex(mask(offset))}`)).toEqual(narrower);
 });
 
-test("PIIX4 with serial and parallel ports tells firmware which", () => {
-	const { pm } = pcFunctions(new ManualClock());
-	expect([pm.read(0x5f, 1), pm.read(0x63, 1), pm.read(0x67, 1)]).toEqual([0x10, 0x60, 0x00]);
+test("PIIX4 tells firmware which serial and parallel ports the machine has", () => {
+	const pm = new Piix4Pm({
+		clock: new ManualClock(),
+		power: new RecordedPower(),
+		sci: new RecordedLine(),
+		window: new RecordedWindow(),
+		legacy: { lpt1: true, com1: true, com2: true },
+	});
+	expect([pm.read(0x5f, 1), pm.read(0x63, 1), pm.read(0x67, 1)]).toEqual([0x90, 0x60, 0x98]);
 });
