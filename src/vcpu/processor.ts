@@ -275,6 +275,49 @@ export class Processor {
 		if (asserted) this.set(F.pending, this.get(F.pending) | PENDING.interrupt);
 	}
 
+	/** Whether an interrupt or NMI that is pending would end HLT. */
+	wakes(): boolean {
+		if (this.get(F.nmiPending) && !this.get(F.nmiBlocked)) return true;
+		return this.interruptible() && (this.get(F.interruptLine) !== 0 || this.get(F.interruptQueued) >= 0);
+	}
+
+	/** EFLAGS.IF. */
+	interruptible(): boolean {
+		return (this.get(F.eflags) & 0x200) !== 0;
+	}
+
+	/** Opens (addresses as they are) or closes (bit 20 is 0) the A20 gate. */
+	setA20(open: boolean): void {
+		const mask = open ? 0xffff_ffff_ffff_ffffn : 0xffff_ffff_ffef_ffffn;
+		if (this.get64(F.physicalMask) === mask) return;
+		this.set64(F.physicalMask, mask);
+		this.call("flushTlb", 0);
+	}
+
+	/** Moves the time-stamp counter forward. */
+	addTsc(ticks: number): void {
+		const low = (this.get(F.tscOffset) >>> 0) + ticks;
+		this.set(F.tscOffset, low | 0);
+		if (low >= 0x1_0000_0000) this.set(F.tscOffset, this.get(F.tscOffset, 4) + Math.floor(low / 0x1_0000_0000), 4);
+	}
+
+	/** Up to `length` code bytes at a linear address, for people: nothing changes, and what cannot be read is left out. */
+	peekCode(linear: bigint, length: number): Uint8Array {
+		const out: number[] = [];
+		const fault = [F.faultPending, F.faultVector, F.faultCode, F.pending, F.exitReason].map((field) => this.get(field));
+		const address = this.get64(F.faultAddress);
+		for (let n = 0; n < length; n++) {
+			const host = this.call("fetchHost", linear + BigInt(n)) >>> 0;
+			if (host === 0) break;
+			out.push(this.bytes()[host]!);
+		}
+		[F.faultPending, F.faultVector, F.faultCode, F.pending, F.exitReason].forEach((field, n) => {
+			this.set(field, fault[n]!);
+		});
+		this.set64(F.faultAddress, address);
+		return Uint8Array.from(out);
+	}
+
 	/** A non-maskable interrupt. */
 	nmi(): void {
 		this.set(F.nmiPending, 1);

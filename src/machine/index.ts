@@ -1,0 +1,2 @@
+export { Machine } from "./machine.ts";
+export type { Outcome } from "./outcome.ts";
