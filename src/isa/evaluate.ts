@@ -1,15 +1,7 @@
 import { assert } from "../base/errors.ts";
+import { binaryValue, compareValues, unaryValue } from "./arithmetic.ts";
 import { type Decoded, isHighByte } from "./decoder.ts";
-import {
-	type BinaryOp,
-	type CompareOp,
-	Expr,
-	FLAG_BITS,
-	type Flag,
-	type StateName,
-	type UnaryOp,
-	type Width,
-} from "./expr.ts";
+import { Expr, FLAG_BITS, type Flag, type StateName, type Width } from "./expr.ts";
 import { conditionRule, type FlagValues, flagRule, packFlags } from "./flags.ts";
 import type { Operand } from "./operand.ts";
 import { RBP, RSP, SEGMENT } from "./registers.ts";
@@ -275,87 +267,11 @@ class Evaluation {
 			case "sext":
 				return this.signed(node.a);
 			case "unary":
-				return unary(node.op, this.value(node.a), width);
-			case "compare": {
-				const signed = node.op === "ltS" || node.op === "leS";
-				const [a, b] = [node.a, node.b].map((side) => (signed ? this.signed(side) : this.value(side)));
-				return compare(node.op, a!, b!) ? 1n : 0n;
-			}
-			case "binary": {
-				const signed = node.op === "divS" || node.op === "remS";
-				const a = signed || node.op === "shrS" ? this.signed(node.a) : this.value(node.a);
-				return binary(node.op, a, signed ? this.signed(node.b) : this.value(node.b), BigInt(width));
-			}
+				return unaryValue(node.op, this.value(node.a), width);
+			case "compare":
+				return compareValues(node.op, this.value(node.a), this.value(node.b), node.a.width) ? 1n : 0n;
+			case "binary":
+				return binaryValue(node.op, this.value(node.a), this.value(node.b), width);
 		}
-	}
-}
-
-function compare(op: CompareOp, a: bigint, b: bigint): boolean {
-	switch (op) {
-		case "eq":
-			return a === b;
-		case "ne":
-			return a !== b;
-		case "ltU":
-		case "ltS":
-			return a < b;
-		case "leU":
-		case "leS":
-			return a <= b;
-	}
-}
-
-function unary(op: UnaryOp, a: bigint, width: Width): bigint {
-	const bits = a.toString(2).padStart(width, "0");
-	switch (op) {
-		case "not":
-			return ~a;
-		case "neg":
-			return -a;
-		case "ctz":
-			return BigInt(a === 0n ? width : width - 1 - bits.lastIndexOf("1"));
-		case "clz":
-			return BigInt(a === 0n ? width : bits.indexOf("1"));
-		case "popcnt":
-			return BigInt(bits.replaceAll("0", "").length);
-		case "bswap": {
-			const bytes =
-				a
-					.toString(16)
-					.padStart(width / 4, "0")
-					.match(/../g) ?? [];
-			return BigInt(`0x${bytes.reverse().join("")}`);
-		}
-	}
-}
-
-function binary(op: BinaryOp, a: bigint, b: bigint, width: bigint): bigint {
-	switch (op) {
-		case "add":
-			return a + b;
-		case "sub":
-			return a - b;
-		case "mul":
-			return a * b;
-		case "and":
-			return a & b;
-		case "or":
-			return a | b;
-		case "xor":
-			return a ^ b;
-		case "divU":
-		case "divS":
-			assert(b !== 0n, "a guarded divisor");
-			return a / b;
-		case "remU":
-		case "remS":
-			assert(b !== 0n, "a guarded divisor");
-			return a % b;
-		default:
-			assert(b < width, `a count below ${width} for ${op}, not ${b}`);
-			if (op === "shl") return a << b;
-			if (op === "rotl") return (a << b) | (a >> (width - b));
-			if (op === "rotr") return (a >> b) | (a << (width - b));
-			return a >> b;
 	}
 }

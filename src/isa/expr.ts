@@ -1,4 +1,5 @@
 import { assert } from "../base/errors.ts";
+import { binaryValue, compareValues, unaryValue } from "./arithmetic.ts";
 
 /** Widths of values in bits; 1 is a truth value. Values are unsigned, modulo 2^width. */
 export type Width = 1 | 8 | 16 | 32 | 64;
@@ -65,6 +66,9 @@ export type Node =
 
 export type ExprArg = Expr | number | bigint;
 
+/** Operations that leave a value as it is where the other side is 0. */
+const KEEP_BY_ZERO: ReadonlySet<BinaryOp> = new Set(["add", "sub", "or", "xor", "shl", "shrU", "shrS", "rotl", "rotr"]);
+
 /**
  * A pure value of a fixed width. Shared nodes are evaluated once. Shift and rotate counts have the width of the value
  * and must be below it; divisors must not be 0.
@@ -82,13 +86,26 @@ export class Expr {
 		assert(expr.width === this.width, `widths differ: ${this.width} and ${expr.width}`);
 		return expr;
 	}
+	/** The value, where it is known as the table is built; constants are folded so that no engine has to. */
+	private get known(): bigint | undefined {
+		return this.node.kind === "const" ? this.node.value : undefined;
+	}
 	private binary(op: BinaryOp, other: ExprArg): Expr {
-		return new Expr(this.width, { kind: "binary", op, a: this, b: this.arg(other) });
+		const b = this.arg(other);
+		if (this.known !== undefined && b.known !== undefined)
+			return constant(this.width, binaryValue(op, this.known, b.known, this.width));
+		if (b.known === 0n && KEEP_BY_ZERO.has(op)) return this;
+		if (this.known === 0n && (op === "or" || op === "xor" || op === "add")) return b;
+		return new Expr(this.width, { kind: "binary", op, a: this, b });
 	}
 	private compare(op: CompareOp, other: ExprArg): Expr {
-		return new Expr(1, { kind: "compare", op, a: this, b: this.arg(other) });
+		const b = this.arg(other);
+		if (this.known !== undefined && b.known !== undefined)
+			return constant(1, compareValues(op, this.known, b.known, this.width) ? 1 : 0);
+		return new Expr(1, { kind: "compare", op, a: this, b });
 	}
 	private unary(op: UnaryOp): Expr {
+		if (this.known !== undefined) return constant(this.width, unaryValue(op, this.known, this.width));
 		return new Expr(this.width, { kind: "unary", op, a: this });
 	}
 	add(other: ExprArg): Expr {
@@ -178,12 +195,9 @@ export class Expr {
 	/** `a` where this truth value holds, else `b`. Both are evaluated. */
 	select(a: Expr, b: ExprArg): Expr {
 		assert(this.width === 1, "select on a truth value");
-		return new Expr(a.width, {
-			kind: "select",
-			condition: this,
-			a,
-			b: typeof b === "object" ? b : constant(a.width, b),
-		});
+		const other = a.arg(b);
+		if (this.known !== undefined) return this.known ? a : other;
+		return new Expr(a.width, { kind: "select", condition: this, a, b: other });
 	}
 	/** To a width not smaller, with zeros. */
 	zext(width: Width): Expr {
@@ -200,6 +214,8 @@ export class Expr {
 	private resize(width: Width, kind: "zext" | "sext" | "trunc"): Expr {
 		if (width === this.width) return this;
 		assert(width > this.width === (kind !== "trunc"), `${kind} from ${this.width} to ${width}`);
+		if (this.known !== undefined)
+			return constant(width, kind === "sext" ? BigInt.asIntN(this.width, this.known) : this.known);
 		return new Expr(width, { kind, a: this });
 	}
 	/** Bit `n` as a truth value. */

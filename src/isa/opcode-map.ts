@@ -1,0 +1,59 @@
+import type { Form, InstructionTable, OpcodeSlot } from "./table.ts";
+
+const MAP_NAMES = ["one-byte opcodes", "0F", "0F 38", "0F 3A"];
+const MAP_PREFIX = ["", "0F ", "0F 38 ", "0F 3A "];
+const PREFIX_NAMES = ["", "66 ", "F3 ", "F2 "];
+
+const hex = (value: number): string => value.toString(16).toUpperCase().padStart(2, "0");
+
+/** Which instruction each opcode is: a 16x16 grid of names for each opcode map, then every encoding on a line. */
+export function opcodeMap(table: InstructionTable): string {
+	const parts: string[] = [];
+	for (const [map, slots] of table.opcodes.entries()) {
+		if (slots.length === 0) continue;
+		parts.push(`${MAP_NAMES[map]}\n\n${grid(slots)}`);
+		parts.push(list(map, slots));
+	}
+	return `${parts.join("\n\n")}\n`;
+}
+
+function distinct(slot: OpcodeSlot | undefined): Form[] {
+	return [...new Set([...(slot?.forms ?? []), ...(slot?.exact?.values() ?? [])])].filter((form) => form !== undefined);
+}
+
+function grid(slots: readonly (OpcodeSlot | undefined)[]): string {
+	const cell = (opcode: number): string => {
+		const names = [...new Set(distinct(slots[opcode]).map((form) => form.family.name))];
+		return names.length > 2 ? "(group)" : names.length === 0 ? "." : (names[0] ?? "");
+	};
+	const width = 9;
+	const digits = [...Array(16).keys()];
+	const rows = digits.map((high) => {
+		const cells = digits.map((low) => cell(high * 16 + low).padEnd(width));
+		return `${hex(high * 16)} ${cells.join(" ")}`.trimEnd();
+	});
+	return [
+		`   ${digits.map((low) => `x${low.toString(16).toUpperCase()}`.padEnd(width)).join(" ")}`.trimEnd(),
+		...rows,
+	].join("\n");
+}
+
+/** Encodings in order; a form that several ModRM.reg values share is listed once for them. */
+function list(map: number, slots: readonly (OpcodeSlot | undefined)[]): string {
+	const lines: string[] = [];
+	for (const [opcode, slot] of slots.entries()) {
+		if (!slot) continue;
+		for (const form of distinct(slot)) {
+			const places = [...slot.forms.entries()].filter(([, other]) => other === form).map(([place]) => place);
+			const prefixes = new Set(places.map((place) => place >> 4));
+			// All four prefixes, or the one that the encoding demands: anything else is a form that another one limits.
+			const prefix = form.encoding.prefix > 0 ? PREFIX_NAMES[[...prefixes][0] ?? 0] : "";
+			const digits = [...new Set(places.map((place) => place & 7))];
+			const modrm = !slot.hasModrm ? "" : digits.length === 8 ? " /r" : ` /${digits.join("")}`;
+			const where = form.mod === "memory" ? " mem" : form.mod === "register" ? " reg" : "";
+			const code = `${prefix}${MAP_PREFIX[map]}${hex(opcode)}${modrm}${where}`;
+			lines.push(`${code.padEnd(20)} ${`${form.family.name} ${form.operandCodes.join(", ")}`.trimEnd()}`);
+		}
+	}
+	return lines.join("\n");
+}
