@@ -1,7 +1,13 @@
-import type { Reporter, TestModule } from "vitest/node";
+import type { Reporter, TestModule, Vitest } from "vitest/node";
 
 /** Names what was skipped and ends the run with one plain line: how many tests passed and failed. */
 export default class ClosingReport implements Reporter {
+	private chosenByName = false;
+
+	onInit({ config }: Vitest): void {
+		this.chosenByName = config.testNamePattern !== undefined;
+	}
+
 	onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
 		const skipped: string[] = [];
 		let passed = 0;
@@ -13,7 +19,7 @@ export default class ClosingReport implements Reporter {
 				const { state } = test.result();
 				if (state === "passed") passed++;
 				else if (state === "failed") failed++;
-				else skipped.push(`${module.relativeModuleId} > ${test.fullName}`);
+				else if (!this.chosenByName) skipped.push(`${module.relativeModuleId} > ${test.fullName}`);
 			}
 		}
 		for (const name of skipped) process.stdout.write(`skipped: ${name}\n`);
