@@ -26,6 +26,7 @@ const IIR_FIFOS_ON = 0xc0;
 
 const FCR_ENABLE = 1 << 0;
 const FCR_CLEAR_RX = 1 << 1;
+const FCR_CLEAR_TX = 1 << 2;
 const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
 const FIFO_BYTES = 16;
 
@@ -77,6 +78,8 @@ export interface UartState {
 	trigger: number;
 	/** Received characters, oldest first; error bits as in LSR, shifted left by 8. */
 	received: number[];
+	/** The character read last: without FIFO the buffer register keeps it. */
+	lastRead: number;
 	/** LSR bits that stay until LSR is read. */
 	errors: number;
 	/** Modem status deltas, bits 3:0 of MSR. */
@@ -100,6 +103,7 @@ function powerOn(pins: number): UartState {
 		fifosOn: false,
 		trigger: 1,
 		received: [],
+		lastRead: 0,
 		errors: 0,
 		deltas: 0,
 		pins,
@@ -249,7 +253,7 @@ export class Uart16550 implements Device<UartState> {
 				this.writeFcr(byte);
 				break;
 			case LCR:
-				this.writeLcr(byte);
+				state.lcr = byte;
 				break;
 			case MCR: {
 				const before = this.modemLevels();
@@ -315,7 +319,8 @@ export class Uart16550 implements Device<UartState> {
 	private readCharacter(): number {
 		const { state } = this;
 		const character = state.received.shift();
-		if (character === undefined) return 0;
+		if (character === undefined) return state.fifosOn ? 0 : state.lastRead;
+		state.lastRead = character & 0xff;
 		if (state.fifosOn) {
 			state.errors |= ((state.received[0] ?? 0) >> 8) & LSR_CHARACTER_ERRORS;
 			state.timeoutPending = false;
@@ -323,7 +328,7 @@ export class Uart16550 implements Device<UartState> {
 		}
 		this.updateIrq();
 		this.roomMade?.();
-		return character & 0xff;
+		return state.lastRead;
 	}
 
 	private readLineStatus(): number {
@@ -357,16 +362,11 @@ export class Uart16550 implements Device<UartState> {
 			state.timeoutPending = false;
 			this.restartTimeout();
 		}
+		// A cleared transmit FIFO is an empty one, which is news (as in QEMU).
+		if (on !== state.fifosOn || value & FCR_CLEAR_TX) state.txEmptyPending = (state.ier & IER_TX_EMPTY) !== 0;
 		state.fifosOn = on;
 		// The other bits count only when the FIFOs are on (PC16550D 8.5).
 		state.trigger = on ? (TRIGGER_LEVELS[value >> 6] ?? 1) : 1;
-	}
-
-	private writeLcr(value: number): void {
-		const { state } = this;
-		const breakBegins = value & ~state.lcr & LCR_BREAK;
-		state.lcr = value;
-		if (breakBegins && state.mcr & MCR_LOOP) this.shiftIn(0, LSR_BREAK);
 	}
 
 	private modemLevels(): number {

@@ -70,7 +70,7 @@ describe("uart16550", () => {
 		expect(inp(LSR)).toBe(0x61);
 		expect(uart.receive([0x42])).toBe(0);
 		expect(inp(DATA)).toBe(0x41);
-		expect(inp(LSR)).toBe(0x60);
+		expect([inp(LSR), inp(DATA)]).toEqual([0x60, 0x41]);
 		expect(uart.receive([0x42])).toBe(1);
 	});
 
@@ -190,12 +190,14 @@ describe("uart16550", () => {
 		expect(uart.modemOutputs).toEqual({ dtr: false, rts: false, out1: false, out2: false, break: false });
 	});
 
-	test("loopback break is received as a zero with the break bit", () => {
+	test("a received break is a zero with the break bit; a break sent does not loop back", () => {
 		out(FCR, 0x01);
-		out(MCR, 0x10);
-		out(LCR, 0x43);
+		uart.receiveBreak();
 		expect(inp(LSR)).toBe(0x60 | 0x80 | 0x10 | 0x01);
 		expect([inp(DATA), inp(LSR)]).toEqual([0, 0x60]);
+		out(MCR, 0x10);
+		out(LCR, 0x43);
+		expect(inp(LSR)).toBe(0x60);
 	});
 
 	test("overrun in the FIFO keeps the sixteen old characters", () => {
@@ -228,6 +230,14 @@ describe("uart16550", () => {
 		uart.receive([1]);
 		out(FCR, 0x00);
 		expect(inp(LSR)).toBe(0x60);
+	});
+
+	test("clearing the transmit FIFO raises its interrupt where enabled", () => {
+		out(FCR, 0x01);
+		out(IER, 0x02);
+		inp(IIR);
+		out(FCR, 0x05);
+		expect([inp(IIR), inp(IIR)]).toEqual([0xc2, 0xc1]);
 	});
 
 	test("modem inputs set deltas, ring only when it ends; reading clears them", () => {
