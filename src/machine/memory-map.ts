@@ -91,11 +91,6 @@ export function lowBiosSize(size: number): number {
 	return Math.min(size, LOW_BIOS_MAX);
 }
 
-/** The first address of the PAM segment that holds `address`, which is in C0000..FFFFF. */
-export function pamSegmentStart(address: number): number {
-	return address >= F_SEGMENT ? F_SEGMENT : address - (address % (16 * KIB));
-}
-
 /** First address and size of a PAM segment. */
 export function pamSegment(segment: number): { first: number; size: number } {
 	assert(Number.isInteger(segment) && segment >= 0 && segment < PAM_SEGMENTS, `PAM segment ${segment}`);
@@ -192,6 +187,18 @@ export class MemoryMap {
 	/** What the guest sees at an address below 2^53, or undefined where there is nothing. */
 	find(address: number): FlatRange | undefined {
 		return this.space.view.find(gpa(address));
+	}
+
+	/** What a refused store at an address hit, for people: `bios`, `option rom`, `pam f0000`. */
+	romName(address: number): string {
+		const region = this.find(address)?.region;
+		if (region === this.ram) {
+			const segment = Array.from({ length: PAM_SEGMENTS }, (_, i) => pamSegment(i)).find(
+				({ first, size }) => address >= first && address < first + size,
+			);
+			return `pam ${(segment?.first ?? address).toString(16)}`;
+		}
+		return region?.name === "pc.rom" ? "option rom" : "bios";
 	}
 
 	private region(name: string, size: bigint | number, body: RegionBody): Region {

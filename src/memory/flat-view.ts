@@ -86,8 +86,7 @@ function merge(ranges: readonly FlatRange[]): FlatRange[] {
 			before.last + 1n === range.first &&
 			before.region === range.region &&
 			before.offset + (range.first - before.first) === range.offset &&
-			before.readonly === range.readonly &&
-			before.direct === range.direct;
+			before.readonly === range.readonly;
 		if (joins) merged[merged.length - 1] = { ...before, last: range.last };
 		else merged.push(range);
 	}

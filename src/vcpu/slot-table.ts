@@ -2,7 +2,8 @@
  * The slot table as the processor reads it: flat data in VM memory, published by `kvm`.
  *
  * A table is an array of {@link SLOT_ENTRY_SIZE}-byte entries, sorted by address, disjoint. The processor finds it
- * through the header at {@link SLOT_HEADER}; publishing writes another table, then the header, between instructions.
+ * through the header at {@link SLOT_HEADER}. Table and header are edited in place, between instructions: addresses of
+ * entries do not outlive a change of slots.
  */
 
 /** Offset of the header in VM memory: i32 table offset, i32 entry count. */
