@@ -220,7 +220,15 @@ export const F = {
 	cpuidTable: f32(),
 	/** Answer to a port read: not 0 = present. */
 	portAnswered: f32(),
+	/** The value of a single port access, either way. */
 	portData: f64(),
+	/** Answers of a REP INS batch (an IN exit with {@link F.ioTotal} above 1), in order. */
+	portBuffer: new Field(take(4096), 8),
+	/** Values of an instruction that pushes several: the first one is pushed first. */
+	words: new Field(take(33 * 8), 8),
+	/** Bits of CR4 and EFER that exist beyond those of a Pentium III: by the features that CPUID shows. */
+	cr4Extra: f64(),
+	eferBits: f64(),
 	/** Diagnostics: instructions interpreted. */
 	interpreted: f64(),
 	/** Vector whose delivery is under way, for double faults; -1 none. */

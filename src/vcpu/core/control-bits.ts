@@ -23,13 +23,39 @@ export const EFLAGS = {
 } as const;
 
 /** CR0 by bit mask (SDM 3A 2.5). */
-export const CR0 = { pe: 0x1, mp: 0x2, em: 0x4, ts: 0x8, wp: 0x10000, am: 0x40000, pg: 0x80000000 } as const;
+export const CR0 = {
+	pe: 0x1,
+	mp: 0x2,
+	em: 0x4,
+	ts: 0x8,
+	/** Always set. */
+	et: 0x10,
+	ne: 0x20,
+	wp: 0x10000,
+	am: 0x40000,
+	nw: 0x20000000,
+	cd: 0x40000000,
+	pg: 0x80000000,
+} as const;
 
 /** CR4 by bit mask (SDM 3A 2.5). */
-export const CR4 = { vme: 0x1, pvi: 0x2, tsd: 0x4, de: 0x8, pse: 0x10, pae: 0x20, mce: 0x40, pge: 0x80 } as const;
+export const CR4 = {
+	vme: 0x1,
+	pvi: 0x2,
+	tsd: 0x4,
+	de: 0x8,
+	pse: 0x10,
+	pae: 0x20,
+	mce: 0x40,
+	pge: 0x80,
+	pce: 0x100,
+} as const;
 
 /** EFER by bit mask (SDM 3A 2.2.1). */
 export const EFER = { sce: 0x1, lme: 0x100, lma: 0x400, nxe: 0x800 } as const;
 
 /** DR6 by bit mask (SDM 3B 17.2.3). */
 export const DR6 = { bd: 0x2000, bs: 0x4000, bt: 0x8000 } as const;
+
+/** DR7 by bit mask (SDM 3B 17.2.4). */
+export const DR7 = { enabled: 0xff, fixed: 0x400, gd: 0x2000 } as const;

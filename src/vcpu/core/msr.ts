@@ -1,0 +1,124 @@
+import { RAX, RCX, RDX, VECTOR } from "../../isa/registers.ts";
+import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
+import { call, type FunctionBuilder } from "../../wasm/function.ts";
+import { F, GPRS, STATUS } from "../layout.ts";
+import { APIC_BASE, MSR, MSR_ENTRIES, type MsrRule, msrField } from "../msr.ts";
+import { EFER } from "./control-bits.ts";
+import type { Core } from "./core.ts";
+import { setPair } from "./time-stamp.ts";
+
+/** Memory types of MTRRs: UC 0, WC 1, WT 4, WP 5, WB 6; of the PAT also UC- 7 (SDM 3A table 12-8, 12.12.2). */
+const MTRR_TYPES = 0b01110011;
+const PAT_TYPES = 0b11110011;
+
+/** Bits that no physical address has, of a register that holds page numbers. */
+function beyondPhysical(st: Ex): Ex {
+	return F.physicalReserved.of(st).or(i64(0xfff0000000000000n));
+}
+
+/** RDMSR and WRMSR: the table of msr.ts, then the TSC and EFER, then the host. */
+export function defineMsr(core: Core): void {
+	/** `typesValid(value, set)` → 1 where all eight bytes are memory types of the bit set. */
+	core.define("typesValid", ["i64", "i32"], ["i32"], (f) => {
+		const [value, set] = [f.param(0), f.param(1)];
+		const n = f.local("i32", 0);
+		f.while(n.ltU(8), () => {
+			const type = f.let(value.shrU(n.shl(3).extU()).wrap().and(0xff));
+			f.returnIf(type.gtU(7).or(set.shrU(type).and(1).eqz()), 0);
+			f.set(n, n.add(1));
+		});
+		f.return(1);
+	});
+
+	core.define("helper_rdmsr", ["i32", "i32"], ["i32"], (f) => {
+		const [st, rec] = [f.param(0), f.param(1)];
+		const number = f.let(st.load("i32", GPRS + RCX * 8));
+		const give = (value: Ex): void => {
+			setPair(f, st, value);
+			f.return(STATUS.next);
+		};
+		f.if(number.eq(MSR.tsc), () => give(f.let(call(core.fn("retired"), st, rec).add(F.tscOffset.of(st)))));
+		f.if(number.eq(MSR.efer).and(F.eferBits.of(st).ne(0n)), () => give(F.efer.of(st)));
+		for (const entry of MSR_ENTRIES) f.if(number.eq(entry.number), () => give(msrField(entry.number).of(st)));
+		f.if(call(core.imports.msr, st, 0, number), () => give(F.scratch.of(st)));
+		f.return(call(core.fn("raise"), st, VECTOR.GP, 0));
+	});
+
+	core.define("helper_wrmsr", ["i32", "i32"], ["i32"], (f) => {
+		const [st, rec] = [f.param(0), f.param(1)];
+		const number = f.let(st.load("i32", GPRS + RCX * 8));
+		const value = f.let(st.load("i64_32u", GPRS + RAX * 8).or(st.load("i64_32u", GPRS + RDX * 8).shl(32)));
+		f.if(number.eq(MSR.tsc), () => {
+			F.tscOffset.set(f, st, value.sub(call(core.fn("retired"), st, rec)));
+			f.return(STATUS.next);
+		});
+		f.if(number.eq(MSR.efer).and(F.eferBits.of(st).ne(0n)), () => writeEfer(core, f, st, value));
+		for (const { number: known, rule } of MSR_ENTRIES) {
+			f.if(number.eq(known), () => {
+				f.if(isAllowed(core, st, value, rule).eqz(), () => f.return(call(core.fn("raise"), st, VECTOR.GP, 0)));
+				if (rule === "ignored") {
+					f.return(STATUS.next);
+					return;
+				}
+				if (rule === "apicBase") keepBootstrap(f, st, value);
+				msrField(known).set(f, st, rule === "low" ? value.and(0xffffffffn) : value);
+				if (rule === "apicBase") {
+					F.scratch.set(f, st, value);
+					f.call(core.imports.msr, st, 1, number);
+				}
+				f.return(STATUS.stopNext);
+			});
+		}
+		F.scratch.set(f, st, value);
+		f.if(call(core.imports.msr, st, 1, number), () => f.return(STATUS.stopNext));
+		f.return(call(core.fn("raise"), st, VECTOR.GP, 0));
+	});
+}
+
+/** Whether the rule lets `value` be written. */
+function isAllowed(core: Core, st: Ex, value: Ex, rule: MsrRule): Ex {
+	const only = (bits: bigint): Ex => value.and(i64(BigInt.asIntN(64, ~bits))).eqz();
+	const type = call(core.fn("typesValid"), value.and(0xff), MTRR_TYPES);
+	switch (rule) {
+		case "readOnly":
+			return i32(0);
+		case "ignored":
+		case "low":
+			return i32(1);
+		case "mtrrBase":
+			return value.and(beyondPhysical(st).or(0xf00)).eqz().and(type);
+		case "mtrrMask":
+			return value.and(beyondPhysical(st).or(0x7ff)).eqz();
+		case "eightTypes":
+			return call(core.fn("typesValid"), value, MTRR_TYPES);
+		case "eightPatTypes":
+			return call(core.fn("typesValid"), value, PAT_TYPES);
+		case "apicBase":
+			return value.and(beyondPhysical(st).or(0xfff & ~(APIC_BASE.bootstrap | APIC_BASE.enable))).eqz();
+		default:
+			return "type" in rule ? only(rule.type | 0xffn).and(type) : only(rule.bits);
+	}
+}
+
+/** The bootstrap bit is the processor's own. */
+function keepBootstrap(f: FunctionBuilder, st: Ex, value: Local): void {
+	const own = msrField(MSR.apicBase).of(st).and(APIC_BASE.bootstrap);
+	f.set(value, value.and(~APIC_BASE.bootstrap).or(own));
+}
+
+/** LMA is not for software to write, and LME not while paging (SDM 3A 10.8.5). */
+function writeEfer(core: Core, f: FunctionBuilder, st: Ex, value: Ex): void {
+	const old = f.let(F.efer.of(st));
+	const changed = f.let(old.xor(value).and(BigInt(~EFER.lma)));
+	const paging = F.cr0.of(st).shrU(31).wrap().and(1);
+	f.if(
+		value
+			.and(F.eferBits.of(st).or(BigInt(EFER.lma)).not())
+			.ne(0n)
+			.or(changed.wrap().and(EFER.lme).ne(0).and(paging)),
+		() => f.return(call(core.fn("raise"), st, VECTOR.GP, 0)),
+	);
+	F.efer.set(f, st, old.xor(changed));
+	f.call(core.fn("flushTlb"), st, 0);
+	f.return(STATUS.stopNext);
+}

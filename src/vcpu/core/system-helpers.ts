@@ -1,0 +1,28 @@
+import type { Core } from "./core.ts";
+import { defineCpuid } from "./cpuid.ts";
+import { defineDebugRegisters } from "./debug-registers.ts";
+import { defineFastCall } from "./fast-call.ts";
+import { defineFlagHelpers } from "./flag-helpers.ts";
+import { defineMsr } from "./msr.ts";
+import { definePorts } from "./ports.ts";
+import { defineSegmentAccess } from "./segment-access.ts";
+import { defineStackHelpers } from "./stack-helpers.ts";
+import { defineStringHelper, defineStrings } from "./strings.ts";
+import { defineSystem } from "./system.ts";
+import { defineTimeStamp } from "./time-stamp.ts";
+
+/** The helpers of instructions that are no expressions: strings, ports, flags and stack frames, system registers. */
+export function defineSystemHelpers(core: Core): void {
+	defineSegmentAccess(core);
+	defineStackHelpers(core);
+	defineFlagHelpers(core);
+	defineStrings(core);
+	definePorts(core);
+	defineStringHelper(core);
+	defineSystem(core);
+	defineDebugRegisters(core);
+	defineTimeStamp(core);
+	defineMsr(core);
+	defineCpuid(core);
+	defineFastCall(core);
+}

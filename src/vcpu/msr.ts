@@ -1,0 +1,137 @@
+import { assert } from "../base/errors.ts";
+import { F, Field } from "./layout.ts";
+
+/** Model-specific registers by number (SDM 4, tables 2-2 and 2-22: P6 family). */
+export const MSR = {
+	tsc: 0x10,
+	platformId: 0x17,
+	apicBase: 0x1b,
+	powerOn: 0x2a,
+	microcodeLoad: 0x79,
+	microcodeRevision: 0x8b,
+	perfCounter0: 0xc1,
+	perfCounter1: 0xc2,
+	mtrrCap: 0xfe,
+	sysenterCs: 0x174,
+	sysenterEsp: 0x175,
+	sysenterEip: 0x176,
+	mcgCap: 0x179,
+	mcgStatus: 0x17a,
+	perfSelect0: 0x186,
+	perfSelect1: 0x187,
+	miscEnable: 0x1a0,
+	debugControl: 0x1d9,
+	lastBranchFrom: 0x1db,
+	lastBranchTo: 0x1dc,
+	lastInterruptFrom: 0x1dd,
+	lastInterruptTo: 0x1de,
+	/** Base and mask of variable range n at +2n and +2n+1. */
+	mtrrVariable: 0x200,
+	mtrrFixed64K: 0x250,
+	mtrrFixed16K: 0x258,
+	/** Eight of them. */
+	mtrrFixed4K: 0x268,
+	pat: 0x277,
+	mtrrDefault: 0x2ff,
+	/** Control, status, address and miscellaneous of machine-check bank n at +4n. */
+	machineCheckBank: 0x400,
+	efer: 0xc0000080,
+} as const;
+
+export const MTRR_VARIABLE_RANGES = 8;
+export const MACHINE_CHECK_BANKS = 5;
+
+/** APIC_BASE by bit mask (SDM 3A 11.4.4). */
+export const APIC_BASE = { bootstrap: 0x100, enable: 0x800, address: 0xfee00000 } as const;
+
+/** What WRMSR accepts. */
+export type MsrRule =
+	/** Nothing: #GP(0). */
+	| "readOnly"
+	/** Anything, and forgets it. */
+	| "ignored"
+	/** These bits; others are #GP(0). */
+	| { readonly bits: bigint }
+	/** The low half; what is above is dropped. */
+	| "low"
+	/** Memory type in bits 7:0, then these bits. */
+	| { readonly type: bigint }
+	/** Like `type`, with the page numbers that the processor's physical addresses have. */
+	| "mtrrBase"
+	| "mtrrMask"
+	/** Eight memory types. */
+	| "eightTypes"
+	/** Eight memory types, UC- included. */
+	| "eightPatTypes"
+	/** Bits kept, and the host told: the local APIC moves. */
+	| "apicBase";
+
+/** A register that is kept as a plain value. */
+export interface MsrEntry {
+	readonly number: number;
+	readonly rule: MsrRule;
+	/** Value after reset. */
+	readonly reset: bigint;
+}
+
+function* entries(): Generator<MsrEntry> {
+	const entry = (number: number, rule: MsrRule, reset = 0n): MsrEntry => ({ number, rule, reset });
+	const all: MsrRule = { bits: 0xffffffffffffffffn };
+	yield entry(MSR.platformId, "readOnly");
+	yield entry(
+		MSR.apicBase,
+		"apicBase",
+		BigInt(APIC_BASE.address | APIC_BASE.enable | APIC_BASE.bootstrap) & 0xffffffffn,
+	);
+	yield entry(MSR.powerOn, all);
+	yield entry(MSR.microcodeLoad, "ignored");
+	yield entry(MSR.microcodeRevision, all);
+	yield entry(MSR.perfCounter0, { bits: 0xffffffffffn });
+	yield entry(MSR.perfCounter1, { bits: 0xffffffffffn });
+	yield entry(MSR.perfSelect0, { bits: 0xffffffffn });
+	yield entry(MSR.perfSelect1, { bits: 0xffffffffn });
+	// Eight variable ranges, the fixed ones, write combining (SDM 3A 12.11.1).
+	yield entry(MSR.mtrrCap, "readOnly", BigInt(MTRR_VARIABLE_RANGES | 0x500));
+	yield entry(MSR.sysenterCs, "low");
+	yield entry(MSR.sysenterEsp, all);
+	yield entry(MSR.sysenterEip, all);
+	yield entry(MSR.mcgCap, "readOnly", BigInt(MACHINE_CHECK_BANKS));
+	yield entry(MSR.mcgStatus, { bits: 7n });
+	// Fast strings; the other bits are those of later processors.
+	yield entry(MSR.miscEnable, all, 1n);
+	yield entry(MSR.debugControl, { bits: 0x7fn });
+	yield entry(MSR.lastBranchFrom, "readOnly");
+	yield entry(MSR.lastBranchTo, "readOnly");
+	yield entry(MSR.lastInterruptFrom, "readOnly");
+	yield entry(MSR.lastInterruptTo, "readOnly");
+	for (let n = 0; n < MTRR_VARIABLE_RANGES; n++) {
+		yield entry(MSR.mtrrVariable + 2 * n, "mtrrBase");
+		yield entry(MSR.mtrrVariable + 2 * n + 1, "mtrrMask");
+	}
+	yield entry(MSR.mtrrFixed64K, "eightTypes");
+	yield entry(MSR.mtrrFixed16K, "eightTypes");
+	yield entry(MSR.mtrrFixed16K + 1, "eightTypes");
+	for (let n = 0; n < 8; n++) yield entry(MSR.mtrrFixed4K + n, "eightTypes");
+	yield entry(MSR.pat, "eightPatTypes", 0x0007040600070406n);
+	yield entry(MSR.mtrrDefault, { type: 0xc00n });
+	for (let n = 0; n < MACHINE_CHECK_BANKS; n++) {
+		const bank = MSR.machineCheckBank + 4 * n;
+		yield entry(bank, all);
+		// Status is only ever cleared (SDM 3B 16.3.2.2).
+		yield entry(bank + 1, { bits: 0n });
+		yield entry(bank + 2, all);
+		yield entry(bank + 3, all);
+	}
+}
+
+/** Every plain register; the n-th one's value is the n-th of {@link F.msrs}. */
+export const MSR_ENTRIES: readonly MsrEntry[] = [...entries()];
+
+const INDEX = new Map(MSR_ENTRIES.map(({ number }, n) => [number, n]));
+
+/** Where the value of plain register `number` lives in the processor's state. */
+export function msrField(number: number): Field {
+	const index = INDEX.get(number);
+	assert(index !== undefined, `MSR ${number.toString(16)} is not a plain one`);
+	return new Field(F.msrs.offset + index * 8, 8);
+}
