@@ -106,6 +106,17 @@ describe("the bitmap", () => {
 		expect(vm.memory.size).toBe(size);
 	});
 
+	test("of slots that move, come and go takes no more memory either", () => {
+		const vm = logging(10_000);
+		const { size } = vm.memory;
+		for (let i = 0; i < 2000; i++) {
+			expect(vm.set(0, i & 1, (i & 1) * 0x1000_0000, 10_000 * PAGE)).toBe(0);
+			expect(vm.set(1, 1, 0x4000_0000, 10_000 * PAGE)).toBe(0);
+			expect(vm.set(1, 0, 0, 0)).toBe(0);
+		}
+		expect(vm.memory.size - size).toBeLessThan(0x2_0000);
+	});
+
 	test("marks stores of the hypervisor's own, but none in a readonly slot", () => {
 		const vm = logging(10);
 		vm.set(1, 3, 0x100000, 4 * PAGE);
