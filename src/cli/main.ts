@@ -5,7 +5,7 @@ import type { Option } from "../config/option.ts";
 import { OPTIONS } from "../config/options.ts";
 import type { Given, GivenOptions } from "../config/resolve.ts";
 import { STATUS, STATUS_MEANINGS } from "./exit-status.ts";
-import { Messages, painter } from "./messages.ts";
+import { Messages, painter, print } from "./messages.ts";
 import { type Boot, run } from "./run.ts";
 
 /** How the flag of an option looks in help: `-m, --memory <SIZE>`. */
@@ -57,10 +57,24 @@ function runCommand(program: Command, boot: Boot, done: (status: number) => void
 function schemaCommand(program: Command): void {
 	program
 		.command("schema")
+		.summary("print the JSON Schema of machine files")
 		.description("Prints the JSON Schema of machine files.")
 		.action(async () => {
 			const { machineFileSchema } = await import("../config/json-schema.ts");
-			process.stdout.write(`${JSON.stringify(machineFileSchema(), null, "\t")}\n`);
+			print(`${JSON.stringify(machineFileSchema(), null, "\t")}\n`);
+		});
+}
+
+function isaCommand(program: Command): void {
+	program
+		.command("isa [query...]")
+		.summary("explain an instruction")
+		.description(
+			"Prints what is declared about an instruction, named by mnemonic (add) or encoding (83 /2): forms, operands, flags, meaning. Without a query, the map of all instructions.",
+		)
+		.action(async (query: readonly string[]) => {
+			const { isa } = await import("./isa.ts");
+			print(isa(query));
 		});
 }
 
@@ -74,6 +88,7 @@ function build(boot: Boot, done: (status: number) => void): Command {
 	program.version(packageVersion());
 	runCommand(program, boot, done);
 	schemaCommand(program);
+	isaCommand(program);
 	for (const command of program.commands) command.copyInheritedSettings(program);
 	return program;
 }

@@ -1,5 +1,5 @@
 import { isatty } from "node:tty";
-import { ByteWriter } from "../host/byte-writer.ts";
+import { ByteWriter, writeFully } from "../host/byte-writer.ts";
 
 /** How important a line is; a terminal shows it in a colour. */
 export type Tone = "plain" | "good" | "bad" | "quiet";
@@ -46,5 +46,14 @@ export class Messages {
 
 	flush(): void {
 		this.writer.flush();
+	}
+}
+
+/** Writes `text` to standard output, at once; a reader that has gone away wants no more of it. */
+export function print(text: string): void {
+	try {
+		writeFully(1, Buffer.from(text));
+	} catch (error) {
+		if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
 	}
 }

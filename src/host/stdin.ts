@@ -78,6 +78,15 @@ class FileSource implements ByteSource {
 	onArrival(): void {}
 }
 
+function isRegularFile(descriptor: number): boolean {
+	try {
+		return fstatSync(descriptor).isFile();
+	} catch {
+		// Closed: an empty stream.
+		return false;
+	}
+}
+
 /** Keys after Ctrl-A: x ends the run, Ctrl-A and Ctrl-C are passed on. */
 const CTRL_A = 0x01;
 const CTRL_C = 0x03;
@@ -109,12 +118,17 @@ export class KeyFilter {
 	}
 }
 
-/** Standard input as a source of bytes. Nothing is read, and no terminal is touched, before someone wants input. */
+/**
+ * Standard input as a source of bytes. A terminal or a pipe is opened with the first turn of the event loop after someone
+ * wants to hear of arrivals, so that a run that is over before that never touches it; a regular file with the first
+ * {@link take}, because what it holds must not arrive at a moment that the host chooses.
+ */
 export class StandardInput implements ByteSource {
 	private readonly quit: () => void;
 	private source: ByteSource | undefined;
 	private wake: () => void = () => {};
 	private release: () => void = () => {};
+	private closed = false;
 
 	/** `quit` is called when a person at the terminal asks to end the run. */
 	constructor(quit: () => void) {
@@ -131,33 +145,27 @@ export class StandardInput implements ByteSource {
 
 	onArrival(wake: () => void): void {
 		this.wake = wake;
-		this.source?.onArrival(wake);
+		if (this.source !== undefined) this.source.onArrival(wake);
+		else if (!isRegularFile(0)) setImmediate(() => this.openedUnlessClosed());
 	}
 
 	/** Gives the terminal back as it was. Nothing is read afterwards. */
 	close(): void {
+		this.closed = true;
 		this.release();
 		this.release = () => {};
 	}
 
-	private opened(): ByteSource {
-		this.source ??= this.open();
-		return this.source;
+	private openedUnlessClosed(): void {
+		if (!this.closed) this.opened();
 	}
 
-	private open(): ByteSource {
-		let regular = false;
-		try {
-			regular = fstatSync(0).isFile();
-		} catch {
-			// A closed standard input is an empty one.
-			const nothing = new QueuedSource();
-			nothing.end();
-			return nothing;
+	private opened(): ByteSource {
+		if (this.source === undefined) {
+			this.source = isRegularFile(0) ? new FileSource(0) : this.openStream();
+			this.source.onArrival(this.wake);
 		}
-		const source = regular ? new FileSource(0) : this.openStream();
-		source.onArrival(this.wake);
-		return source;
+		return this.source;
 	}
 
 	private openStream(): ByteSource {

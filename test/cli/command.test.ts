@@ -251,6 +251,27 @@ describe("other commands", () => {
 	});
 });
 
+describe("isa", () => {
+	it("explains an instruction by mnemonic or encoding", () => {
+		expect(tsvmm(["isa", "adc"]).stdout).toMatch(/^ADC\b.*: Add with carry\n/);
+		expect(tsvmm(["isa", "83", "/2"]).stdout).toMatch(/^ADC\b.*: Add with carry\n/);
+	});
+
+	it("without a query shows the opcode maps", () => {
+		const { stdout } = tsvmm(["isa"]);
+		expect(stdout).toMatch(/^one-byte opcodes\n\n {3}x0 /);
+		expect(stdout).toMatch(/\n0F AF \/r +IMUL Gv, Ev\n/);
+	});
+
+	it("an unknown instruction is a mistake of the user's", () => {
+		expect(tsvmm(["isa", "frobnicate"])).toMatchObject({
+			status: 2,
+			stdout: "",
+			stderr: expect.stringContaining('"frobnicate"'),
+		});
+	});
+});
+
 describe("signals", () => {
 	/** Starts a guest that prints and then waits, sends the signal, and collects what came out. */
 	async function interrupted(signal: NodeJS.Signals): Promise<Ran> {
