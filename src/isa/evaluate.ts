@@ -20,8 +20,12 @@ export interface EvaluatorState {
 	/** Width of the stack pointer, bits. */
 	readonly stackSize: 16 | 32 | 64;
 	state(name: StateName): bigint;
-	/** `bytes` at `offset` of segment number `segment`, little-endian. */
-	load(segment: number, offset: bigint, bytes: number): bigint;
+	/**
+	 * `bytes` at `offset` of segment number `segment`, little-endian; with `modify` they must be writable too. May throw
+	 * what the caller of {@link evaluate} takes for a fault: nothing has changed then.
+	 */
+	load(segment: number, offset: bigint, bytes: number, modify: boolean): bigint;
+	/** May throw likewise, at the first store of an instruction. */
 	store(segment: number, offset: bigint, bytes: number, value: bigint): void;
 }
 
@@ -131,24 +135,31 @@ class Evaluation {
 			if (kind === "sreg" || kind === "fixedSegment")
 				value = BigInt(this.state.selectors[kind === "sreg" ? this.decoded.reg : register] ?? 0);
 			else if (this.isMemory(load.operand))
-				value = this.state.load(this.decoded.segment, this.effectiveAddress(), bytes);
+				value = this.state.load(this.decoded.segment, this.effectiveAddress(), bytes, load.modify);
 			else {
 				const { register: number, high } = this.place(load.operand);
 				value = this.readRegister(number, load.width, high);
 			}
 		} else if (load.kind === "memory")
-			value = this.state.load(this.segment(load.segment), this.value(load.offset), bytes);
+			value = this.state.load(this.segment(load.segment), this.value(load.offset), bytes, load.modify);
 		else {
 			const start = load.kind === "frame" ? RBP : RSP;
 			const delta = load.kind === "frame" ? 0 : load.delta;
-			value = this.state.load(SEGMENT.ss, (this.state.registers[start]! + BigInt(delta)) & this.stackMask, bytes);
+			value = this.state.load(
+				SEGMENT.ss,
+				(this.state.registers[start]! + BigInt(delta)) & this.stackMask,
+				bytes,
+				false,
+			);
 		}
 		this.loaded.push(value);
 	}
 
 	commit(meaning: Meaning): void {
 		const { state } = this;
-		const stores = meaning.stores.map((store) => this.stored(store));
+		const stores = meaning.stores
+			.filter((store) => store.kind !== "operand" || !store.when || this.value(store.when))
+			.map((store) => this.stored(store));
 		const writes = meaning.writes.map(({ operand, value }) => ({
 			...this.place(operand),
 			value: this.value(value),

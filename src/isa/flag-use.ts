@@ -1,5 +1,5 @@
 import { children, type Expr, FLAG_BITS, type Flag } from "./expr.ts";
-import type { Meaning } from "./semantics.ts";
+import { meaningValues } from "./meaning-values.ts";
 import type { Instance } from "./table.ts";
 
 export interface FlagUse {
@@ -35,35 +35,14 @@ export function flagUse({ meaning, form }: Instance): FlagUse {
 		else if (node.kind === "condition") for (const flag of CONDITION_READS[node.code >> 1] ?? []) reads.add(flag);
 		for (const child of children(expr)) visit(child);
 	};
-	for (const root of roots(meaning)) visit(root);
-	if (meaning.flags) {
-		const { kind, mask } = meaning.flags;
+	const { flags } = meaning;
+	// INC and DEC hand CF on without looking at it.
+	const keepsCarry = flags?.kind === "inc" || flags?.kind === "dec";
+	for (const value of meaningValues(meaning)) if (!keepsCarry || value !== flags.b) visit(value);
+	if (flags) {
+		const { mask } = flags;
 		for (const flag of ALL_FLAGS) if (mask & (1 << FLAG_BITS[flag])) writes.add(flag);
-		// INC and DEC hand CF on.
-		if (kind === "inc" || kind === "dec") writes.delete("cf");
+		if (keepsCarry) writes.delete("cf");
 	}
 	return { reads, writes };
-}
-
-/** Every expression of a meaning, but for flags that are only handed on. */
-function* roots(meaning: Meaning): Generator<Expr> {
-	for (const load of meaning.loads) if (load.kind === "memory") yield load.offset;
-	for (const { when } of meaning.faults) if (when) yield when;
-	for (const store of meaning.stores) {
-		if (store.kind === "memory") yield store.offset;
-		yield store.value;
-	}
-	for (const { value } of meaning.writes) yield value;
-	for (const { value } of meaning.registers) yield value;
-	if (meaning.flags) {
-		const { kind, a, b, when } = meaning.flags;
-		yield a;
-		if (b && kind !== "inc" && kind !== "dec") yield b;
-		if (when) yield when;
-	}
-	if (meaning.jump) {
-		yield meaning.jump.target;
-		if (meaning.jump.when) yield meaning.jump.when;
-	}
-	yield* meaning.helper?.args ?? [];
 }

@@ -1,6 +1,7 @@
 import { assert } from "../base/errors.ts";
 import { type BinaryOp, type CompareOp, children, type Expr, FLAG_BITS, type Flag, type Width } from "./expr.ts";
 import { ALL_FLAGS } from "./flag-use.ts";
+import { meaningValues } from "./meaning-values.ts";
 import { GPR, SEGMENT, VECTOR } from "./registers.ts";
 import type { FlagUpdate, Load, Meaning } from "./semantics.ts";
 import type { Instance } from "./table.ts";
@@ -79,7 +80,7 @@ class MeaningText {
 	lines(): string[] {
 		const { meaning, values, statements } = this;
 		const { faults, stores, writes, registers, flags, jump, helper } = meaning;
-		for (const root of this.roots()) this.count(root);
+		for (const value of meaningValues(meaning)) this.count(value);
 		for (const { when, vector, errorCode } of faults) {
 			const name = Object.entries(VECTOR).find(([, number]) => number === vector)?.[0] ?? vector;
 			this.say(`fault #${name}${errorCode === undefined ? "" : `(${errorCode})`}`, when);
@@ -87,7 +88,7 @@ class MeaningText {
 		if (helper) this.say(`${helper.name}(${helper.args.map((arg) => this.text(arg)).join(", ")})`);
 		for (const store of stores) {
 			const value = this.top(store.value);
-			if (store.kind === "operand") this.say(`${this.operand(store.operand)} ← ${value}`);
+			if (store.kind === "operand") this.say(`${this.operand(store.operand)} ← ${value}`, store.when);
 			else if (store.kind === "memory")
 				this.say(`${this.place(store.segment, store.offset, store.value.width)} ← ${value}`);
 			else this.say(`stack${store.value.width}[${store.delta}] ← ${value}`);
@@ -101,33 +102,11 @@ class MeaningText {
 		return statements.length > 0 ? [...values, ...statements] : ["nothing"];
 	}
 
-	private *roots(): Generator<Expr> {
-		const { faults, stores, writes, registers, flags, jump, helper } = this.meaning;
-		for (const { when } of faults) if (when) yield when;
-		yield* helper?.args ?? [];
-		for (const store of stores) {
-			if (store.kind === "memory") yield store.offset;
-			yield store.value;
-		}
-		for (const { value } of [...writes, ...registers]) yield value;
-		if (flags) {
-			yield flags.a;
-			if (flags.b) yield flags.b;
-			if (flags.when) yield flags.when;
-		}
-		if (jump) {
-			yield jump.target;
-			if (jump.when) yield jump.when;
-		}
-	}
-
 	private count(expr: Expr): void {
 		const uses = this.uses.get(expr) ?? 0;
 		this.uses.set(expr, uses + 1);
 		if (uses > 0) return;
 		for (const child of children(expr)) this.count(child);
-		const load = this.loadOf(expr);
-		if (load?.kind === "memory") this.count(load.offset);
 	}
 
 	private loadOf({ node }: Expr): Load | undefined {

@@ -22,11 +22,12 @@ function distinct(slot: OpcodeSlot | undefined): Form[] {
 }
 
 function grid(slots: readonly (OpcodeSlot | undefined)[]): string {
+	const width = 9;
 	const cell = (opcode: number): string => {
 		const names = [...new Set(distinct(slots[opcode]).map((form) => form.family.name))];
-		return names.length > 2 ? "(group)" : names.length === 0 ? "." : (names[0] ?? "");
+		const joined = names.join("/");
+		return joined.length > width ? "(group)" : joined || ".";
 	};
-	const width = 9;
 	const digits = [...Array(16).keys()];
 	const rows = digits.map((high) => {
 		const cells = digits.map((low) => cell(high * 16 + low).padEnd(width));

@@ -22,7 +22,8 @@ export type Load =
 	| { readonly kind: "frame"; readonly width: Width };
 
 export type Store =
-	| { readonly kind: "operand"; readonly operand: number; readonly value: Expr }
+	/** With `when`, memory is only touched where it holds (ARPL). */
+	| { readonly kind: "operand"; readonly operand: number; readonly value: Expr; readonly when: Expr | undefined }
 	| {
 			readonly kind: "memory";
 			readonly segment: number | "operand";
@@ -150,15 +151,16 @@ export class Semantics {
 		return new Expr(16, { kind: "immediate", operand: index + 1, signed: false });
 	}
 
-	/** Gives operand `index` a new value. */
-	write(index: number, value: Expr): void {
+	/** Gives operand `index` a new value; where `when` does not hold, memory is not stored to, and need not be writable. */
+	write(index: number, value: Expr, when?: Expr): void {
 		assert(value.width === this.width(index), `operand ${index} takes ${this.width(index)} bits, not ${value.width}`);
 		if (!this.isMemory(index)) {
-			this.result.writes.push({ operand: index, value });
+			this.result.writes.push({ operand: index, value: when ? when.select(value, this.read(index)) : value });
 			return;
 		}
-		for (const load of this.result.loads) if (load.kind === "operand" && load.operand === index) load.modify = true;
-		this.result.stores.push({ kind: "operand", operand: index, value });
+		for (const load of this.result.loads)
+			if (load.kind === "operand" && load.operand === index && !when) load.modify = true;
+		this.result.stores.push({ kind: "operand", operand: index, value, when });
 	}
 
 	/** A register that the instruction names itself; 8 bits: AL, CL, DL, BL, or AH … BH with `high`. */

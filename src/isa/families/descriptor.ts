@@ -82,14 +82,14 @@ export const LSL = family("LSL", "Load segment limit", {
 	meaning: (x) => x.helper("lsl", x.read(1).zext(32), x.registerNumber(0), x.size / 8),
 });
 
-/** Memory is stored to either way, as it is on processors that check for writing before they compare. */
+/** Memory is stored to only where the selector changes. */
 export const ARPL = family("ARPL", "Adjust RPL of selector", {
 	forms: [["63 /r", "Ew, Gw", { mode: "i64" }]],
 	checks: ["protected"],
 	meaning: (x) => {
 		const [selector, source] = [x.read(0), x.read(1)];
 		const below = selector.and(3).ltU(source.and(3));
-		x.write(0, below.select(selector.and(0xfffc).or(source.and(3)), selector));
+		x.write(0, selector.and(0xfffc).or(source.and(3)), below);
 		x.setFlags({ zf: below });
 	},
 });

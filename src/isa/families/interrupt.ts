@@ -51,7 +51,10 @@ export const BOUND = family("BOUND", "Check array index against bounds", {
 		const index = x.read(0);
 		const address = x.effectiveAddress();
 		const lower = x.loadMemory("operand", address, x.size);
-		const upper = x.loadMemory("operand", x.wrapAddress(address.add(x.size / 8)), x.size);
-		x.fault("BR", index.ltS(lower).or(upper.ltS(index)));
+		const below = index.ltS(lower);
+		// An index below the lower bound faults before the upper one is looked at: then the lower is read again instead.
+		const upperAddress = below.select(address, x.wrapAddress(address.add(x.size / 8)));
+		const upper = x.loadMemory("operand", upperAddress, x.size);
+		x.fault("BR", below.or(upper.ltS(index)));
 	},
 });
