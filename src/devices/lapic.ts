@@ -3,7 +3,6 @@ import {
 	type ApicBus,
 	type ApicMessage,
 	type ApicNode,
-	EXTINT,
 	FIXED,
 	INIT,
 	LOWEST_PRIORITY,
@@ -11,90 +10,63 @@ import {
 	SMI,
 	STARTUP,
 } from "./lapic-bus.ts";
+import type { ApicProcessor, ExternalInterrupts } from "./lapic-processor.ts";
+import {
+	APR,
+	BASE_BOOTSTRAP,
+	BASE_ENABLE,
+	BASE_RESERVED,
+	CURRENT_COUNT,
+	DFR,
+	DIVIDE,
+	EOI,
+	ESR,
+	FIRST_VECTOR,
+	ICR_ASSERT,
+	ICR_HIGH,
+	ICR_LEVEL,
+	ICR_LOGICAL,
+	ICR_LOW,
+	ICR_WRITABLE,
+	ID,
+	ILLEGAL_REGISTER,
+	INITIAL_COUNT,
+	IRR,
+	ISR,
+	isReadOnly,
+	LAPIC_ADDRESS,
+	LDR,
+	LVT,
+	LVT_ERROR,
+	LVT_EXTINT,
+	LVT_LEVEL,
+	LVT_LINT0,
+	LVT_LINT1,
+	LVT_MASKED,
+	LVT_MODE,
+	LVT_PERIODIC,
+	LVT_REMOTE_IRR,
+	LVT_TIMER,
+	LVT_WRITABLE,
+	PAGE_BYTES,
+	PHYSICAL_ADDRESSES,
+	PPR,
+	RECEIVE_ILLEGAL_VECTOR,
+	SEND_ILLEGAL_VECTOR,
+	SVR,
+	SVR_ENABLE,
+	SVR_RESET,
+	SVR_WRITABLE,
+	TMR,
+	TO_ALL,
+	TO_OTHERS,
+	TO_SELF,
+	TPR,
+	VERSION,
+	VERSION_VALUE,
+} from "./lapic-registers.ts";
 import { LapicTimer, type LapicTimerState } from "./lapic-timer.ts";
 import { VectorSet } from "./lapic-vectors.ts";
-
-/** Register numbers: offset / 16 (SDM 3A table 11-1). */
-const ID = 0x02;
-const VERSION = 0x03;
-const TPR = 0x08;
-const APR = 0x09;
-const PPR = 0x0a;
-const EOI = 0x0b;
-const LDR = 0x0d;
-const DFR = 0x0e;
-const SVR = 0x0f;
-const ISR = 0x10;
-const TMR = 0x18;
-const IRR = 0x20;
-const ESR = 0x28;
-const ICR_LOW = 0x30;
-const ICR_HIGH = 0x31;
-const LVT = 0x32;
-const INITIAL_COUNT = 0x38;
-const CURRENT_COUNT = 0x39;
-const DIVIDE = 0x3e;
-
-/** Six LVT entries, integrated APIC. */
-const VERSION_VALUE = 0x0005_0014;
-
-/** Numbers of the LVT entries, from register 0x32. */
-const LVT_TIMER = 0;
-const LVT_LINT0 = 3;
-const LVT_LINT1 = 4;
-const LVT_ERROR = 5;
-/** Bits that software may set: timer, thermal, performance, LINT0, LINT1, error. */
-const LVT_WRITABLE = [0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff] as const;
-const LVT_REMOTE_IRR = 1 << 14;
-const LVT_LEVEL = 1 << 15;
-const LVT_MASKED = 1 << 16;
-const LVT_PERIODIC = 1 << 17;
-const LVT_EXTINT = EXTINT << 8;
-
-const SVR_ENABLE = 1 << 8;
-const SVR_WRITABLE = 0x3ff;
-const SVR_RESET = 0xff;
-
-const ICR_LOGICAL = 1 << 11;
-const ICR_ASSERT = 1 << 14;
-const ICR_LEVEL = 1 << 15;
-const ICR_WRITABLE = 0xccfff;
-/** Destination shorthands, ICR bits 19:18. */
-const TO_SELF = 1;
-const TO_ALL = 2;
-const TO_OTHERS = 3;
-
-const SEND_ILLEGAL_VECTOR = 1 << 5;
-const RECEIVE_ILLEGAL_VECTOR = 1 << 6;
-const ILLEGAL_REGISTER = 1 << 7;
-/** Vectors 0..15 are reserved. */
-const FIRST_VECTOR = 16;
-
-const BASE_BOOTSTRAP = 1 << 8;
-const BASE_ENABLE = 1 << 11;
-/** Where the registers are after reset. */
-export const LAPIC_ADDRESS = 0xfee0_0000;
-/** Reserved in IA32_APIC_BASE: bits 7:0, 9, and 10 as there is no x2APIC mode. */
-const BASE_RESERVED = 0x6ff;
-const PHYSICAL_ADDRESSES = 2 ** 40;
-
-/** What the APIC tells its processor. */
-export interface ApicProcessor {
-	/** Follows {@link LocalApic.hasInterrupt}. */
-	readonly interrupt: IrqLine;
-	nmi(): void;
-	smi(): void;
-	/** INIT: the processor goes to its INIT state and, unless it is the bootstrap processor, waits for {@link startup}. */
-	init(): void;
-	/** SIPI: a waiting processor starts at `vector` * 4096 in real mode. */
-	startup(vector: number): void;
-}
-
-/** The 8259 pair behind LINT0. */
-export interface ExternalInterrupts {
-	hasInterrupt(): boolean;
-	acknowledge(): number;
-}
 
 export interface LapicState {
 	id: number;
@@ -121,6 +93,7 @@ export interface LapicState {
 /**
  * A processor's local APIC in xAPIC mode (SDM 3A chapter 11): its register page, its timer, LINT0 and LINT1, and the choice between its own
  * interrupts and the 8259's. x2APIC mode and the TSC deadline are not there; CPUID must not offer them.
+ * Stores beyond the page, in 0xFEExxxxx, are message-signalled interrupts.
  * As with QEMU and KVM, the bootstrap processor's LINT0 passes the 8259's interrupts after reset.
  */
 export class LocalApic implements Device<LapicState>, ApicNode {
@@ -204,7 +177,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 
 	/** Where the register page is, or undefined while the APIC is off. */
 	get address(): number | undefined {
-		return this.enabled ? this.state.base - (this.state.base % 4096) : undefined;
+		return this.enabled ? this.state.base - (this.state.base % PAGE_BYTES) : undefined;
 	}
 
 	/** CR8: task priority bits 7:4. */
@@ -263,9 +236,9 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 
 	read(offset: number): number {
 		// Registers are 32 bits at multiples of 16.
-		if ((offset & 0xc) !== 0) return 0;
+		if (offset >= PAGE_BYTES || (offset & 0xc) !== 0) return 0;
 		const { state } = this;
-		const register = (offset >> 4) & 0xff;
+		const register = offset >> 4;
 		if (register >= ISR && register < TMR) return this.isr.word(register - ISR);
 		if (register >= TMR && register < IRR) return this.tmr.word(register - TMR);
 		if (register >= IRR && register < ESR) return this.irr.word(register - IRR);
@@ -307,9 +280,13 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	}
 
 	write(offset: number, _size: AccessSize, value: number): void {
+		if (offset >= PAGE_BYTES) {
+			this.bus.messageSignalled(LAPIC_ADDRESS + offset, value);
+			return;
+		}
 		if ((offset & 0xc) !== 0) return;
 		const { state } = this;
-		const register = (offset >> 4) & 0xff;
+		const register = offset >> 4;
 		if (register >= LVT && register < INITIAL_COUNT) this.writeLvt(register - LVT, value);
 		else {
 			switch (register) {
@@ -445,7 +422,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	/** Whether the 8259 asks and its line gets through: the APIC is off, or LINT0 is in ExtINT mode and not masked. */
 	private externalPending(): boolean {
 		if (this.pic === undefined || !this.pic.hasInterrupt()) return false;
-		return !this.enabled || (this.lvtEntry(LVT_LINT0) & (LVT_MASKED | 0x700)) === LVT_EXTINT;
+		return !this.enabled || (this.lvtEntry(LVT_LINT0) & (LVT_MASKED | LVT_MODE)) === LVT_EXTINT;
 	}
 
 	private accept(vector: number, level: boolean): void {
@@ -590,14 +567,4 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	private updateInterrupt(): void {
 		this.cpu.interrupt.set(this.hasInterrupt());
 	}
-}
-
-function isReadOnly(register: number): boolean {
-	return (
-		register === VERSION ||
-		register === APR ||
-		register === PPR ||
-		(register >= ISR && register < ESR) ||
-		register === CURRENT_COUNT
-	);
 }

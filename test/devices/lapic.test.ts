@@ -323,9 +323,13 @@ describe("lapic", () => {
 		expect(cpu.events).toEqual([]);
 	});
 
-	test("a message-signalled interrupt", () => {
+	test("message-signalled interrupts, also as stores beyond the register page", () => {
 		bus.messageSignalled(0xfee00000, 0x4061);
 		expect(apic.acknowledge()).toBe(0x61);
+		set(0x1000, 0x62);
+		set(0xff000, 0x73);
+		expect([apic.hasInterrupt(), get(0x1030)]).toEqual([true, 0]);
+		expect(apic.acknowledge()).toBe(0x73);
 	});
 
 	test("IA32_APIC_BASE: moves, switches off and refuses reserved bits", () => {
