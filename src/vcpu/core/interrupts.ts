@@ -1,0 +1,347 @@
+import { RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
+import { type Arg, type Ex, i32, i64 } from "../../wasm/expression.ts";
+import { call, type FunctionBuilder } from "../../wasm/function.ts";
+import { ACCESS, ATTR, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
+import { CR0, CR4, DR6, EFLAGS } from "./control-bits.ts";
+import type { Core } from "./core.ts";
+import {
+	attributesOf,
+	dplOf,
+	gateBytes,
+	gateOffset,
+	gateSelector,
+	isCode,
+	isConforming,
+	isNull,
+	limitOf,
+	raise,
+	SYSTEM_TYPE,
+	selectorCode,
+	systemType,
+} from "./descriptors.ts";
+import { csLimit, csSelector } from "./far.ts";
+import { ERROR_CODE_VECTORS } from "./fault.ts";
+import { segmentAddress } from "./mode.ts";
+import {
+	checkPushes,
+	currentStack,
+	innerStack,
+	moveStackPointer,
+	OUTSIDE,
+	pushAll,
+	putOnStack,
+	type Stack,
+} from "./stack-frames.ts";
+import { NEW_TASK_FAULT, TASK_SOURCE } from "./tasks.ts";
+
+/** Where an interrupt comes from: it decides about rights, the error code's EXT bit and the error code itself. */
+export const EVENT = {
+	exception: 0,
+	/** Interrupt line or NMI. */
+	external: 1,
+	/** INT n: gate rights are checked; in virtual-8086 mode IOPL and the redirection map too. */
+	software: 2,
+	/** INT3 and INTO: gate rights are checked. */
+	trap: 3,
+	/** INT1: as an exception without error code. */
+	int1: 4,
+} as const;
+
+/** Second argument of INT's helper, as isa/families/interrupt.ts numbers it: INT n, INT3, INTO, INT1. */
+const HELPER_KINDS = [EVENT.software, EVENT.trap, EVENT.trap, EVENT.int1] as const;
+const INTO = 2;
+
+/** Error code: the index is one of the IDT (SDM 3A figure 6-7). */
+const IDT = 2;
+
+/** Exceptions that are no faults (or, #DB, tell by DR6): EFLAGS is pushed with the RF it has (SDM 3B 17.3.1.1). */
+const NO_FAULTS = (1 << VECTOR.DB) | (1 << VECTOR.BP) | (1 << VECTOR.OF) | (1 << VECTOR.DF) | (1 << VECTOR.MC);
+
+const DR7_GD = 0x2000;
+/** Offset of the permission map's base in a 32-bit TSS; the redirection map is the 32 bytes before it (SDM 3A 20.3.3). */
+const MAP_BASE = 102;
+const REDIRECTION_BYTES = 32;
+
+/** Delivery of exceptions and interrupts (SDM 3A 6, 20.3; 2A INT n). */
+export function defineInterrupts(core: Core): void {
+	defineRealFrame(core);
+	defineReal(core);
+	defineRedirected(core);
+	defineTaskGate(core);
+	defineProtected(core);
+	defineDeliver(core);
+
+	core.define("helper_softInterrupt", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, vector, kind] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		f.if(kind.eq(INTO), () => {
+			f.returnIf(call(core.fn("readFlags"), st).and(EFLAGS.of).eqz(), STATUS.next);
+		});
+		const event = HELPER_KINDS.reduce<Ex>((found, value, n) => i32(value).when(kind.eq(n), found), i32(0));
+		const before = f.let(F.rip.of(st));
+		F.rip.set(f, st, call(core.fn("nextIp"), st, rec));
+		const status = f.let(call(core.fn("deliverEvent"), st, rec, vector, 0, event));
+		f.if(status.eq(STATUS.stopHere), () => {
+			F.rip.set(f, st, before);
+			f.return(status);
+		});
+		F.trapOff.set(f, st, 1);
+		f.return(STATUS.branch);
+	});
+
+	/**
+	 * `deliver(state, vector, errorCode, kind)` → branch, or stopHere: another fault is pending, or an exit must be
+	 * answered first and nothing has changed. The return address is F.rip. `kind` as {@link EVENT}.
+	 */
+	core.define("deliver", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, vector, code, kind] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const status = f.let(call(core.fn("deliverEvent"), st, 0, vector, code, kind));
+		f.return(i32(STATUS.stopHere).when(status.eq(NEW_TASK_FAULT), status));
+	});
+}
+
+/** Room for a frame on the current stack, else #SS with `code`. */
+function checkFrame(core: Core, f: FunctionBuilder, st: Ex, stack: Stack, total: Arg, bytes: Arg, code: Arg): void {
+	const status = f.let(checkPushes(core, st, stack, total, bytes));
+	f.returnIf(status.eq(OUTSIDE), raise(core, st, VECTOR.SS, code));
+	f.check(status);
+}
+
+function clearFlags(f: FunctionBuilder, st: Ex, bits: Arg): void {
+	const kept = typeof bits === "object" ? bits.not() : ~Number(bits);
+	F.eflags.set(f, st, F.eflags.of(st).and(kept));
+}
+
+/** Real-mode frames, on the current stack and in 16-bit elements. */
+function defineRealFrame(core: Core): void {
+	/** `pushReal(state, record, flags)` → 0 or stopHere: pushes FLAGS, CS and IP. */
+	core.define("pushReal", ["i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, flags] = [f.param(0), f.param(1), f.param(2)];
+		const stack = currentStack(f, st);
+		checkFrame(core, f, st, stack, 6, 2, 0);
+		const values = [flags.extU(), csSelector(st), F.rip.of(st)];
+		moveStackPointer(f, st, stack, pushAll(core, f, { st, rec }, stack, i32(2), values));
+		f.return(0);
+	});
+
+	/** `enterReal(state, target)` → branch: continues at a far pointer, selector above a 16-bit offset. */
+	core.define("enterReal", ["i32", "i64"], ["i32"], (f) => {
+		const [st, target] = [f.param(0), f.param(1)];
+		f.call(core.fn("loadRealSegment"), st, SEGMENT.cs, target.shrU(16).wrap());
+		F.rip.set(f, st, target.and(0xffff));
+		f.call(core.fn("updateMode"), st);
+		f.return(STATUS.branch);
+	});
+}
+
+/** `deliverReal(state, record, vector)` → branch or stopHere: through the table of far pointers (SDM 3A 20.1.4). */
+function defineReal(core: Core): void {
+	core.define("deliverReal", ["i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, vector] = [f.param(0), f.param(1), f.param(2)];
+		const entry = f.let(vector.shl(2).extU());
+		f.returnIf(entry.add(3n).gtU(F.idtLimit.of(st)), raise(core, st, VECTOR.GP, 0));
+		const address = F.idtBase.of(st).add(entry).and(F.linearMask.of(st));
+		f.check(call(core.fn("load"), st, rec, address, 4, ACCESS.system));
+		const target = f.let(F.data.of(st));
+		f.check(call(core.fn("pushReal"), st, rec, call(core.fn("readFlags"), st)));
+		clearFlags(f, st, EFLAGS.if | EFLAGS.tf | EFLAGS.ac | EFLAGS.rf);
+		f.return(call(core.fn("enterReal"), st, target));
+	});
+}
+
+/** INT n in virtual-8086 mode that the 8086 program handles itself (SDM 3A 20.3.3, methods 5 and 6). */
+function defineRedirected(core: Core): void {
+	/** `deliverRedirected(state, record, vector)` → branch or stopHere. */
+	core.define("deliverRedirected", ["i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, vector] = [f.param(0), f.param(1), f.param(2)];
+		f.check(call(core.fn("load"), st, rec, vector.shl(2).extU(), 4, ACCESS.system));
+		const target = f.let(F.data.of(st));
+		const flags = f.let(call(core.fn("readFlags"), st));
+		const virtual = f.let(flags.and(EFLAGS.iopl).ne(EFLAGS.iopl));
+		// The program sees its virtual flag in IF's place, and IOPL 3.
+		const vif = flags.and(EFLAGS.vif).shrU(10);
+		const seen = flags.and(~EFLAGS.if).or(vif).or(EFLAGS.iopl);
+		f.set(flags, seen.when(virtual, flags));
+		f.check(call(core.fn("pushReal"), st, rec, flags));
+		clearFlags(f, st, i32(EFLAGS.tf | EFLAGS.rf).or(i32(EFLAGS.vif).when(virtual, EFLAGS.if)));
+		f.return(call(core.fn("enterReal"), st, target));
+	});
+
+	/** `redirects(state, record, vector)` → status; F.data is 0 where the redirection map leaves INT n to the program. */
+	core.define("redirects", ["i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, vector] = [f.param(0), f.param(1), f.param(2)];
+		const tss = f.let(segmentAddress(st, SEGMENT.tr));
+		const limit = f.let(SEG.limit.of(tss));
+		const refuse = raise(core, st, VECTOR.GP, 0);
+		f.returnIf(
+			SEG.attributes
+				.of(tss)
+				.and(SYSTEM_TYPE.size32)
+				.eqz()
+				.or(limit.ltU(MAP_BASE + 1)),
+			refuse,
+		);
+		const linearMask = F.linearMask.of(st);
+		f.check(call(core.fn("load"), st, rec, SEG.base.of(tss).add(MAP_BASE).and(linearMask), 2, ACCESS.system));
+		const offset = f.let(F.data.of(st).sub(REDIRECTION_BYTES).add(vector.shrU(3).extU()));
+		f.returnIf(offset.gtU(limit), refuse);
+		f.check(call(core.fn("load"), st, rec, SEG.base.of(tss).add(offset).and(linearMask), 1, ACCESS.system));
+		F.data.set(f, st, F.data.of(st).and(i64(1).shl(vector.and(7).extU())));
+		f.return(0);
+	});
+}
+
+/** `deliverTask(state, record, gate, code, hasCode, ext, flagBits)` → branch, stopHere or NEW_TASK_FAULT: through a task gate. */
+function defineTaskGate(core: Core): void {
+	core.define("deliverTask", ["i32", "i32", "i64", "i32", "i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, gate, code] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const [hasCode, ext, flagBits] = [f.param(4), f.param(5), f.param(6)];
+		const selector = f.let(gateSelector(gate));
+		f.check(call(core.fn("findTask"), st, rec, selector, VECTOR.GP, ext, 0));
+		const raw = f.let(F.data.of(st));
+		const ip = F.rip.of(st);
+		f.check(call(core.fn("taskSwitch"), st, rec, selector, raw, TASK_SOURCE.call, ip, flagBits, ext));
+		const fault = (vector: number): void => {
+			f.drop(raise(core, st, vector, ext));
+			f.return(NEW_TASK_FAULT);
+		};
+		f.if(hasCode, () => {
+			const bytes = f.let(gateBytes(attributesOf(core, raw)));
+			const stack = currentStack(f, st);
+			const status = f.let(checkPushes(core, st, stack, bytes, bytes));
+			f.if(status.eq(OUTSIDE), () => fault(VECTOR.SS));
+			f.returnIf(status.ne(0), NEW_TASK_FAULT);
+			moveStackPointer(f, st, stack, pushAll(core, f, { st, rec }, stack, bytes, [code.extU()]));
+		});
+		f.if(F.rip.of(st).gtU(csLimit(st)), () => fault(VECTOR.GP));
+		f.return(STATUS.branch);
+	});
+}
+
+function defineProtected(core: Core): void {
+	/**
+	 * `deliverProtected(state, record, vector, code, kind, ext)` → branch, stopHere or NEW_TASK_FAULT: through the IDT's
+	 * gates (SDM 2A INT n, PROTECTED-MODE).
+	 */
+	core.define("deliverProtected", ["i32", "i32", "i32", "i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, vector] = [f.param(0), f.param(1), f.param(2)];
+		const [code, kind, ext] = [f.param(3), f.param(4), f.param(5)];
+		const exception = f.let(kind.eq(EVENT.exception).and(vector.ltU(32)));
+		const hasCode = f.let(exception.and(i32(ERROR_CODE_VECTORS).shrU(vector)).and(1));
+		const general = F.faultDr6.of(st).and(DR6.bd).ne(0).and(vector.eq(VECTOR.DB));
+		const isFault = i32(~NO_FAULTS).shrU(vector).and(1).or(general);
+		const flagBits = f.let(i32(EFLAGS.rf).when(exception.and(isFault), 0));
+
+		const inTable = (by: Arg): Ex => vector.shl(3).or(IDT).or(by);
+		const entry = f.let(vector.shl(3).extU());
+		f.returnIf(entry.or(7n).gtU(F.idtLimit.of(st)), raise(core, st, VECTOR.GP, inTable(ext)));
+		const address = F.idtBase.of(st).add(entry).and(F.linearMask.of(st));
+		f.check(call(core.fn("load"), st, rec, address, 8, ACCESS.system));
+		const gate = f.let(F.data.of(st));
+		const gateAttributes = f.let(attributesOf(core, gate));
+		const type = f.let(systemType(gateAttributes));
+		const task = f.let(type.eq(SYSTEM_TYPE.taskGate));
+		const trapOrInterrupt = type.and(~(SYSTEM_TYPE.size32 | 1)).eq(SYSTEM_TYPE.interruptGate16);
+		f.returnIf(task.or(trapOrInterrupt).eqz(), raise(core, st, VECTOR.GP, inTable(ext)));
+		const software = kind.eq(EVENT.software).or(kind.eq(EVENT.trap));
+		f.returnIf(software.and(dplOf(gateAttributes).ltU(F.cpl.of(st))), raise(core, st, VECTOR.GP, inTable(0)));
+		f.returnIf(gateAttributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, inTable(ext)));
+		f.if(task, () => f.return(call(core.fn("deliverTask"), st, rec, gate, code, hasCode, ext, flagBits)));
+
+		const selector = f.let(gateSelector(gate));
+		f.returnIf(isNull(selector), raise(core, st, VECTOR.GP, ext));
+		f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, ext));
+		const raw = f.let(F.data.of(st));
+		const attributes = f.let(attributesOf(core, raw));
+		const [level, dpl] = [f.let(F.cpl.of(st)), f.let(dplOf(attributes))];
+		const wrong = raise(core, st, VECTOR.GP, selectorCode(selector, ext));
+		f.returnIf(isCode(attributes).eqz().or(dpl.gtU(level)), wrong);
+		f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, ext)));
+		const inner = f.let(isConforming(attributes).eqz().and(dpl.ltU(level)));
+		const virtual = f.let(F.eflags.of(st).and(EFLAGS.vm).ne(0));
+		// Virtual-8086 mode is left for privilege level 0 only.
+		f.returnIf(virtual.and(inner.eqz().or(dpl.ne(0))), wrong);
+
+		const bytes = f.let(gateBytes(gateAttributes));
+		const ip = f.let(gateOffset(gate, gateAttributes));
+		const flags = f.let(call(core.fn("readFlags"), st).or(flagBits));
+		// Trap gates leave IF alone: type bit 0.
+		const cleared = i32(EFLAGS.tf | EFLAGS.nt | EFLAGS.vm | EFLAGS.rf).or(type.and(1).eqz().mul(EFLAGS.if));
+		const checkIp = (): void => f.returnIf(ip.gtU(limitOf(core, raw)), raise(core, st, VECTOR.GP, ext));
+		const pushReturn = (stack: Stack, before: readonly Ex[]): Ex => {
+			const values = [...before, flags.extU(), csSelector(st), F.rip.of(st)];
+			const below = pushAll(core, f, { st, rec }, stack, bytes, values);
+			f.if(hasCode, () => {
+				f.set(below, below.add(bytes));
+				f.check(putOnStack(core, { st, rec }, stack, below, bytes, code.extU()));
+			});
+			return below;
+		};
+
+		f.if(inner.eqz(), () => {
+			const stack = currentStack(f, st);
+			checkFrame(core, f, st, stack, hasCode.add(3).mul(bytes), bytes, ext);
+			checkIp();
+			f.check(call(core.fn("markAccessed"), st, rec, selector, raw));
+			moveStackPointer(f, st, stack, pushReturn(stack, []));
+			clearFlags(f, st, cleared);
+			f.call(core.fn("enterCode"), st, selector, raw, level, ip);
+			f.return(STATUS.branch);
+		});
+
+		const stack = innerStack(core, f, st, rec, dpl, ext);
+		const words = virtual.shl(2).add(5).add(hasCode);
+		checkFrame(core, f, st, stack, words.mul(bytes), bytes, selectorCode(stack.selector, ext));
+		checkIp();
+		f.check(call(core.fn("markAccessed"), st, rec, selector, raw));
+		f.check(call(core.fn("markAccessed"), st, rec, stack.selector, stack.raw));
+		const selectorOf = (number: number): Ex => SEG.selector.of(st, segmentOffset(number)).extU();
+		const oldStack = [selectorOf(SEGMENT.ss), st.load("i64", GPRS + RSP * 8)];
+		const data = [SEGMENT.gs, SEGMENT.fs, SEGMENT.ds, SEGMENT.es];
+		const below = f.local("i32");
+		f.if(
+			virtual,
+			() => f.set(below, pushReturn(stack, [...data.map(selectorOf), ...oldStack])),
+			() => f.set(below, pushReturn(stack, oldStack)),
+		);
+		clearFlags(f, st, cleared);
+		f.if(virtual, () => {
+			for (const number of data) f.call(core.fn("clearSegment"), st, number, 0);
+		});
+		f.call(core.fn("installSegment"), st, SEGMENT.ss, stack.selector, stack.raw);
+		moveStackPointer(f, st, stack, below);
+		f.call(core.fn("enterCode"), st, selector, raw, dpl, ip);
+		f.return(STATUS.branch);
+	});
+}
+
+/** `deliverEvent(state, record, vector, code, kind)` → branch, stopHere or NEW_TASK_FAULT. */
+function defineDeliver(core: Core): void {
+	core.define("dispatchEvent", ["i32", "i32", "i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, vector, code, kind] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		f.if(F.cr0.of(st).wrap().and(CR0.pe).eqz(), () => f.return(call(core.fn("deliverReal"), st, rec, vector)));
+		const flags = f.let(F.eflags.of(st));
+		f.if(flags.and(EFLAGS.vm).ne(0).and(kind.eq(EVENT.software)), () => {
+			f.if(F.cr4.of(st).wrap().and(CR4.vme).ne(0), () => {
+				f.check(call(core.fn("redirects"), st, rec, vector));
+				f.if(F.data.of(st).eqz(), () => f.return(call(core.fn("deliverRedirected"), st, rec, vector)));
+			});
+			f.returnIf(flags.and(EFLAGS.iopl).ne(EFLAGS.iopl), raise(core, st, VECTOR.GP, 0));
+		});
+		const ext = kind.eq(EVENT.software).or(kind.eq(EVENT.trap)).eqz();
+		f.return(call(core.fn("deliverProtected"), st, rec, vector, code, kind, ext));
+	});
+
+	core.define("deliverEvent", ["i32", "i32", "i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, vector, code, kind] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		const debug = f.let(kind.eq(EVENT.exception).and(vector.eq(VECTOR.DB)));
+		f.if(kind.eq(EVENT.exception).and(vector.eq(VECTOR.PF)), () => F.cr2.set(f, st, F.faultAddress.of(st)));
+		f.if(debug, () => {
+			F.dr.set(f, st, F.dr.of(st, 48).or(F.faultDr6.of(st).extU()), 48);
+			F.dr.set(f, st, F.dr.of(st, 56).and(~DR7_GD), 56);
+		});
+		const status = f.let(call(core.fn("dispatchEvent"), st, rec, vector, code, kind));
+		// Kept for another try where an exit has to be answered first.
+		f.if(debug.and(status.ne(STATUS.stopHere).or(F.faultPending.of(st))), () => F.faultDr6.set(f, st, 0));
+		f.return(status);
+	});
+}
