@@ -22,21 +22,6 @@ export const DIVIDE = 0x3e;
 /** Six LVT entries, integrated APIC. */
 export const VERSION_VALUE = 0x0005_0014;
 
-/** Numbers of the LVT entries, from register 0x32. */
-export const LVT_TIMER = 0;
-export const LVT_LINT0 = 3;
-export const LVT_LINT1 = 4;
-export const LVT_ERROR = 5;
-/** Bits that software may set: timer, thermal, performance, LINT0, LINT1, error. */
-export const LVT_WRITABLE = [0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff] as const;
-export const LVT_REMOTE_IRR = 1 << 14;
-export const LVT_LEVEL = 1 << 15;
-export const LVT_MASKED = 1 << 16;
-export const LVT_PERIODIC = 1 << 17;
-/** LINT0 passes the 8259's interrupts: mode 7, not masked. */
-export const LVT_EXTINT = 7 << 8;
-export const LVT_MODE = 7 << 8;
-
 export const SVR_ENABLE = 1 << 8;
 export const SVR_WRITABLE = 0x3ff;
 export const SVR_RESET = 0xff;

@@ -10,6 +10,15 @@ import {
 	SMI,
 	STARTUP,
 } from "./lapic-bus.ts";
+import {
+	type LocalEffects,
+	type LocalVectorState,
+	LocalVectors,
+	LVT_ERROR,
+	LVT_LINT0,
+	LVT_LINT1,
+	LVT_TIMER,
+} from "./lapic-local-vectors.ts";
 import type { ApicProcessor, ExternalInterrupts } from "./lapic-processor.ts";
 import {
 	APR,
@@ -37,17 +46,6 @@ import {
 	LAPIC_ADDRESS,
 	LDR,
 	LVT,
-	LVT_ERROR,
-	LVT_EXTINT,
-	LVT_LEVEL,
-	LVT_LINT0,
-	LVT_LINT1,
-	LVT_MASKED,
-	LVT_MODE,
-	LVT_PERIODIC,
-	LVT_REMOTE_IRR,
-	LVT_TIMER,
-	LVT_WRITABLE,
 	PAGE_BYTES,
 	PHYSICAL_ADDRESSES,
 	PPR,
@@ -68,7 +66,7 @@ import {
 import { LapicTimer, type LapicTimerState } from "./lapic-timer.ts";
 import { VectorSet } from "./lapic-vectors.ts";
 
-export interface LapicState {
+interface Registers {
 	id: number;
 	/** IA32_APIC_BASE. */
 	base: number;
@@ -76,17 +74,18 @@ export interface LapicState {
 	ldr: number;
 	dfr: number;
 	svr: number;
-	isr: number[];
-	tmr: number[];
-	irr: number[];
 	/** ESR as software reads it, and errors since it was last written. */
 	esr: number;
 	errors: number;
-	lvt: number[];
 	icrLow: number;
 	icrHigh: number;
-	lint0: boolean;
-	lint1: boolean;
+}
+
+export interface LapicState extends Registers {
+	isr: number[];
+	tmr: number[];
+	irr: number[];
+	local: LocalVectorState;
 	timer: LapicTimerState;
 }
 
@@ -100,9 +99,9 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	readonly name = "lapic";
 	readonly sizes: readonly AccessSize[] = [4];
 	/** The 8259's INTR. */
-	readonly lint0: IrqLine = { set: (high) => this.setLint(LVT_LINT0, high) };
+	readonly lint0: IrqLine = { set: (high) => this.setPin(LVT_LINT0, high) };
 	/** NMI. */
-	readonly lint1: IrqLine = { set: (high) => this.setLint(LVT_LINT1, high) };
+	readonly lint1: IrqLine = { set: (high) => this.setPin(LVT_LINT1, high) };
 
 	private readonly initialId: number;
 	private readonly bootstrap: boolean;
@@ -110,11 +109,12 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	private readonly cpu: ApicProcessor;
 	private readonly pic: ExternalInterrupts | undefined;
 	private readonly moved: ((address: number | undefined) => void) | undefined;
+	private readonly local: LocalVectors;
 	private readonly timer: LapicTimer;
 	private readonly isr = new VectorSet();
 	private readonly tmr = new VectorSet();
 	private readonly irr = new VectorSet();
-	private state: Omit<LapicState, "isr" | "tmr" | "irr" | "timer">;
+	private state: Registers;
 
 	/**
 	 * @param parts `moved` is told where the register page is when software moves it or switches it off (undefined)
@@ -134,7 +134,14 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		this.cpu = parts.cpu;
 		this.pic = parts.pic;
 		this.moved = parts.moved;
-		this.timer = new LapicTimer(parts.clock, () => this.localInterrupt(LVT_TIMER));
+		const effects: LocalEffects = {
+			accept: (vector, level) => this.accept(vector, level),
+			smi: () => this.cpu.smi(),
+			nmi: () => this.cpu.nmi(),
+			init: () => this.initialiseAll(),
+		};
+		this.local = new LocalVectors(effects, parts.bootstrap);
+		this.timer = new LapicTimer(parts.clock, () => this.local.strike(LVT_TIMER));
 		this.state = this.powerOn();
 		parts.bus.attach(this);
 	}
@@ -222,8 +229,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 				this.cpu.nmi();
 				break;
 			case INIT:
-				this.initialise();
-				this.cpu.init();
+				this.initialiseAll();
 				break;
 			case STARTUP:
 				this.cpu.startup(message.vector);
@@ -242,7 +248,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		if (register >= ISR && register < TMR) return this.isr.word(register - ISR);
 		if (register >= TMR && register < IRR) return this.tmr.word(register - TMR);
 		if (register >= IRR && register < ESR) return this.irr.word(register - IRR);
-		if (register >= LVT && register < INITIAL_COUNT) return state.lvt[register - LVT] ?? 0;
+		if (register >= LVT && register < INITIAL_COUNT) return this.local.read(register - LVT);
 		switch (register) {
 			case ID:
 				return (state.id << 24) >>> 0;
@@ -334,9 +340,8 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	}
 
 	reset(): void {
-		this.state = { ...this.powerOn(), lint0: this.state.lint0, lint1: this.state.lint1 };
-		this.clearVectors();
-		this.timer.reset();
+		this.state = this.powerOn();
+		this.resetParts();
 		this.moved?.(this.address);
 		this.updateInterrupt();
 	}
@@ -344,28 +349,27 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	save(): LapicState {
 		return {
 			...this.state,
-			lvt: [...this.state.lvt],
 			isr: this.isr.save(),
 			tmr: this.tmr.save(),
 			irr: this.irr.save(),
+			local: this.local.save(),
 			timer: this.timer.save(),
 		};
 	}
 
 	load(state: LapicState): void {
-		const { isr, tmr, irr, timer, ...registers } = state;
-		this.state = { ...registers, lvt: [...state.lvt] };
+		const { isr, tmr, irr, local, timer, ...registers } = state;
+		this.state = registers;
 		this.isr.load(isr);
 		this.tmr.load(tmr);
 		this.irr.load(irr);
+		this.local.load(local);
 		this.timer.load(timer);
 		this.moved?.(this.address);
 		this.updateInterrupt();
 	}
 
-	private powerOn(): Omit<LapicState, "isr" | "tmr" | "irr" | "timer"> {
-		const lvt = new Array<number>(LVT_WRITABLE.length).fill(LVT_MASKED);
-		if (this.bootstrap) lvt[LVT_LINT0] = LVT_EXTINT;
+	private powerOn(): Registers {
 		return {
 			id: this.initialId,
 			base: LAPIC_ADDRESS + BASE_ENABLE + (this.bootstrap ? BASE_BOOTSTRAP : 0),
@@ -375,34 +379,34 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 			svr: SVR_RESET,
 			esr: 0,
 			errors: 0,
-			lvt,
 			icrLow: 0,
 			icrHigh: 0,
-			lint0: false,
-			lint1: false,
 		};
 	}
 
 	/** After INIT: as after reset, but for the ID and where the registers are (SDM 3A 11.4.7.3). */
 	private initialise(): void {
-		const { id, base, lint0, lint1 } = this.state;
-		this.state = { ...this.powerOn(), id, base, lint0, lint1 };
-		this.clearVectors();
-		this.timer.reset();
+		const { id, base } = this.state;
+		this.state = { ...this.powerOn(), id, base };
+		this.resetParts();
 		this.updateInterrupt();
 	}
 
-	private clearVectors(): void {
+	/** INIT: the APIC and its processor. */
+	private initialiseAll(): void {
+		this.initialise();
+		this.cpu.init();
+	}
+
+	private resetParts(): void {
 		for (const set of [this.isr, this.tmr, this.irr]) set.clear();
+		this.local.reset();
+		this.timer.reset();
 	}
 
 	/** The global switch in IA32_APIC_BASE. */
 	private get enabled(): boolean {
 		return (this.state.base & BASE_ENABLE) !== 0;
-	}
-
-	private lvtEntry(entry: number): number {
-		return this.state.lvt[entry] ?? LVT_MASKED;
 	}
 
 	/** SDM 3A 11.8.3.1. */
@@ -422,7 +426,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	/** Whether the 8259 asks and its line gets through: the APIC is off, or LINT0 is in ExtINT mode and not masked. */
 	private externalPending(): boolean {
 		if (this.pic === undefined || !this.pic.hasInterrupt()) return false;
-		return !this.enabled || (this.lvtEntry(LVT_LINT0) & (LVT_MASKED | LVT_MODE)) === LVT_EXTINT;
+		return !this.enabled || this.local.passesExternal;
 	}
 
 	private accept(vector: number, level: boolean): void {
@@ -438,90 +442,35 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		this.updateInterrupt();
 	}
 
-	/** One of the local sources strikes. */
-	private localInterrupt(entry: number): void {
-		const lvt = this.lvtEntry(entry);
-		if (lvt & LVT_MASKED) return;
-		const mode = entry === LVT_TIMER || entry === LVT_ERROR ? FIXED : (lvt >> 8) & 7;
-		switch (mode) {
-			case FIXED:
-				this.accept(lvt & 0xff, false);
-				break;
-			case SMI:
-				this.cpu.smi();
-				break;
-			case NMI:
-				this.cpu.nmi();
-				break;
-			case INIT:
-				this.initialise();
-				this.cpu.init();
-				break;
-			default:
-				// ExtINT is looked at when the processor asks.
-				break;
-		}
-	}
-
-	private setLint(entry: typeof LVT_LINT0 | typeof LVT_LINT1, high: boolean): void {
-		const pin = entry === LVT_LINT0 ? "lint0" : "lint1";
-		const rises = high && !this.state[pin];
-		this.state[pin] = high;
-		if (rises) {
-			if (this.enabled) this.pinInterrupt(entry);
-			// Without APIC the pins are INTR and NMI.
-			else if (entry === LVT_LINT1) this.cpu.nmi();
-		}
-		this.updateInterrupt();
-	}
-
-	/** A high LINT pin: each rise in edge mode, in level mode whenever its last interrupt has been served. */
-	private pinInterrupt(entry: typeof LVT_LINT0 | typeof LVT_LINT1): void {
-		const lvt = this.lvtEntry(entry);
-		const fixedLevel = (lvt & LVT_LEVEL) !== 0 && ((lvt >> 8) & 7) === FIXED;
-		if (!fixedLevel) this.localInterrupt(entry);
-		else if ((lvt & (LVT_MASKED | LVT_REMOTE_IRR)) === 0) {
-			this.state.lvt[entry] = lvt | LVT_REMOTE_IRR;
-			this.accept(lvt & 0xff, true);
-		}
-	}
-
 	private endOfInterrupt(): void {
 		const vector = this.isr.highest();
 		if (vector < 0) return;
 		this.isr.delete(vector);
 		if (!this.tmr.has(vector)) return;
-		for (const entry of [LVT_LINT0, LVT_LINT1] as const) {
-			const lvt = this.lvtEntry(entry);
-			if ((lvt & LVT_REMOTE_IRR) === 0 || (lvt & 0xff) !== vector) continue;
-			this.state.lvt[entry] = lvt & ~LVT_REMOTE_IRR;
-			if (entry === LVT_LINT0 ? this.state.lint0 : this.state.lint1) this.pinInterrupt(entry);
-		}
+		this.local.served(vector);
 		this.bus.endOfInterrupt(vector);
 	}
 
 	private writeLvt(entry: number, value: number): void {
-		const { state } = this;
-		const kept = this.lvtEntry(entry) & LVT_REMOTE_IRR & (value & LVT_LEVEL ? -1 : 0);
-		const forced = state.svr & SVR_ENABLE ? 0 : LVT_MASKED;
-		state.lvt[entry] = (value & (LVT_WRITABLE[entry] ?? 0)) | kept | forced;
+		this.local.write(entry, value, (this.state.svr & SVR_ENABLE) !== 0);
 		if (entry === LVT_TIMER) this.configureTimer();
-		if (entry !== LVT_LINT0 && entry !== LVT_LINT1) return;
-		const high = entry === LVT_LINT0 ? state.lint0 : state.lint1;
-		if (high && value & LVT_LEVEL) this.pinInterrupt(entry);
 	}
 
 	private writeSvr(value: number): void {
-		const { state } = this;
-		state.svr = value & SVR_WRITABLE;
-		if (state.svr & SVR_ENABLE) return;
-		state.lvt = state.lvt.map((lvt) => lvt | LVT_MASKED);
+		this.state.svr = value & SVR_WRITABLE;
+		if (this.state.svr & SVR_ENABLE) return;
+		this.local.maskAll();
 		this.configureTimer();
 	}
 
 	private configureTimer(): void {
-		const lvt = this.lvtEntry(LVT_TIMER);
-		this.timer.configure((lvt & LVT_PERIODIC) !== 0, (lvt & LVT_MASKED) !== 0);
+		const { periodic, masked } = this.local.timer;
+		this.timer.configure(periodic, masked);
+	}
+
+	private setPin(pin: typeof LVT_LINT0 | typeof LVT_LINT1, high: boolean): void {
+		this.local.setPin(pin, high, this.enabled);
+		this.updateInterrupt();
 	}
 
 	/** Sends what the interrupt command register says (SDM 3A 11.6.1). */
@@ -561,7 +510,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	private raiseError(error: number): void {
 		const isNew = (this.state.errors & error) === 0;
 		this.state.errors |= error;
-		if (isNew && (this.lvtEntry(LVT_ERROR) & 0xff) >= FIRST_VECTOR) this.localInterrupt(LVT_ERROR);
+		if (isNew && (this.local.read(LVT_ERROR) & 0xff) >= FIRST_VECTOR) this.local.strike(LVT_ERROR);
 	}
 
 	private updateInterrupt(): void {
