@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest";
+import { Decoder } from "../../src/isa/decoder.ts";
+import { family } from "../../src/isa/family.ts";
+import { instructionTable } from "../../src/isa/index.ts";
+import { opcodeMap } from "../../src/isa/opcode-map.ts";
+import { InstructionTable } from "../../src/isa/table.ts";
+
+const nothing = (): void => {};
+
+describe("the instruction table", () => {
+	it("is the opcode map in the golden file", async () => {
+		await expect(opcodeMap(instructionTable())).toMatchFileSnapshot("../golden/opcode-map.txt");
+	});
+
+	it("gives every form a meaning at every size", () => {
+		const { instances } = instructionTable();
+		expect(instances.length).toBeGreaterThan(900);
+		for (const { meaning } of instances) expect(meaning.loads.length).toBeGreaterThanOrEqual(0);
+	});
+
+	it("calls each helper with the same arguments everywhere", () => {
+		const shapes = new Map<string, Set<string>>();
+		for (const { meaning } of instructionTable().instances) {
+			if (!meaning.helper) continue;
+			const { name, args } = meaning.helper;
+			shapes.set(name, (shapes.get(name) ?? new Set()).add(args.map((arg) => `i${arg.width}`).join(" ")));
+		}
+		const lines = [...shapes].map(([name, widths]) => `${name}(${[...widths].join(" | ")})`).sort();
+		expect(`${lines.join("\n")}\n`).toMatchInlineSnapshot(`
+			"cacheFlush()
+			callFar(i32 i64 i32)
+			cli()
+			clts()
+			cpuid()
+			enter(i32 i32 i32)
+			hlt()
+			in(i32 i32)
+			invlpg(i32 i64)
+			iret(i32)
+			jumpFar(i32 i64 i32)
+			lar(i32 i32 i32)
+			lldt(i32)
+			lmsw(i32)
+			loadFarPointer(i32 i32 i32 i64 i32)
+			loadSegment(i32 i32)
+			loadTable(i32 i32 i64 i32)
+			lsl(i32 i32 i32)
+			ltr(i32)
+			out(i32 i32)
+			popAll(i32)
+			popFlags(i32)
+			popSegment(i32 i32)
+			pushAll(i32)
+			pushFlags(i32)
+			rdmsr()
+			rdpmc()
+			rdtsc()
+			readControl(i32 i32)
+			readDebug(i32 i32)
+			returnFar(i32 i32)
+			setDirection(i32)
+			softInterrupt(i32 i32)
+			sti()
+			storeTable(i32 i32 i64 i32)
+			string(i32 i32 i32 i32 i32)
+			sysenter()
+			sysexit()
+			verify(i32 i32)
+			writeControl(i32 i32)
+			writeDebug(i32 i32)
+			wrmsr()
+			"
+		`);
+	});
+
+	it("lets LOCK through only where a family has it and memory is written", () => {
+		const decoder = new Decoder(instructionTable());
+		const status = (code: string) => decoder.decode(Buffer.from(code, "hex"), 0, code.length / 2, 32).status;
+		expect(["f00003", "f0f00003", "f08703", "f00fc70b", "f00fba2b01"].map(status)).toEqual(Array(5).fill("ok"));
+		expect(["f000c3", "f00203", "f03803", "f08903", "f090", "f00fba2301"].map(status)).toEqual(
+			Array(6).fill("undefined"),
+		);
+	});
+
+	it("takes at most 15 bytes for an instruction, prefixes included", () => {
+		const decoder = new Decoder(instructionTable());
+		const decode = (code: string) => decoder.decode(Buffer.from(code, "hex"), 0, code.length / 2, 32);
+		expect(decode(`${"3e".repeat(14)}90`)).toMatchObject({ status: "ok", length: 15 });
+		expect(decode(`${"3e".repeat(15)}90`)).toMatchObject({ status: "tooLong", length: 15 });
+		expect(decode("3e".repeat(14))).toMatchObject({ status: "truncated", length: 14 });
+	});
+});
+
+describe("a wrong declaration is refused:", () => {
+	const build =
+		(...forms: [string, string][]) =>
+		() =>
+			new InstructionTable([family("X", "A test", { forms, meaning: nothing })], [32]);
+
+	it("two forms for one encoding", () => {
+		expect(build(["80 /0", "Eb"], ["80 /r", "Eb"])).toThrow("claimed by X 80 /0");
+	});
+
+	it("an opcode with and without ModRM", () => {
+		expect(build(["80 /0", "Eb"], ["80", ""])).toThrow("ModRM or not");
+	});
+
+	it("operands that the encoding has no room for", () => {
+		expect(build(["80", "Eb"])).toThrow("operand needs ModRM");
+		expect(build(["80 /0", "Gb"])).toThrow("operand needs /r");
+		expect(build(["40", "Zv"])).toThrow("operand needs +r");
+	});
+
+	it("text that is no encoding or operand", () => {
+		expect(build(["8 /0", "Eb"])).toThrow('opcode in "8 /0"');
+		expect(build(["80 /8", "Eb"])).toThrow('"/8" in "80 /8"');
+		expect(build(["80 /0", "Qb"])).toThrow("unknown operand code Qb");
+	});
+});
