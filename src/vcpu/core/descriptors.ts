@@ -98,10 +98,13 @@ export function put(core: Core, st: Ex, rec: Ex, linear: Ex, bytes: Arg, access:
 
 /** Reading descriptors, their accessed and busy bits, and turning them into segment registers (SDM 3A 3.4.5, 3.5). */
 export function defineDescriptors(core: Core): void {
+	definePut(core);
 	defineParts(core);
 	defineTables(core);
 	defineInstall(core);
+}
 
+function definePut(core: Core): void {
 	core.define("put", ["i32", "i32", "i64", "i32", "i32", "i64"], ["i32"], (f) => {
 		const [st, rec, linear] = [f.param(0), f.param(1), f.param(2)];
 		const [bytes, access, value] = [f.param(3), f.param(4), f.param(5)];
@@ -161,14 +164,6 @@ function defineTables(core: Core): void {
 		f.return(call(core.fn("readDescriptor"), st, rec, selector, vector, ext));
 	});
 
-	/** `markAccessed(state, record, selector, raw)` → 0 or stopHere: sets the accessed bit in the table where it is clear. */
-	core.define("markAccessed", ["i32", "i32", "i32", "i64"], ["i32"], (f) => {
-		const [st, rec, selector, raw] = [f.param(0), f.param(1), f.param(2), f.param(3)];
-		const attributes = f.let(attributesOf(core, raw));
-		f.returnIf(attributes.and(ATTR.accessed).ne(0), 0);
-		f.return(call(core.fn("writeType"), st, rec, selector, attributes.or(ATTR.accessed)));
-	});
-
 	/** `writeType(state, record, selector, attributes)` → 0 or stopHere: rewrites the byte of type, S, DPL and P. */
 	core.define("writeType", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, selector, attributes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
@@ -176,6 +171,14 @@ function defineTables(core: Core): void {
 		f.returnIf(address.eq(-1), 0);
 		f.set(address, address.add(5).and(F.linearMask.of(st)));
 		f.return(put(core, st, rec, address, 1, ACCESS.system, attributes.and(0xff).extU()));
+	});
+
+	/** `markAccessed(state, record, selector, raw)` → 0 or stopHere: sets the accessed bit in the table where it is clear. */
+	core.define("markAccessed", ["i32", "i32", "i32", "i64"], ["i32"], (f) => {
+		const [st, rec, selector, raw] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const attributes = f.let(attributesOf(core, raw));
+		f.returnIf(attributes.and(ATTR.accessed).ne(0), 0);
+		f.return(call(core.fn("writeType"), st, rec, selector, attributes.or(ATTR.accessed)));
 	});
 }
 
