@@ -1,3 +1,4 @@
+import { assert } from "../../base/errors.ts";
 import { constant, type Expr, type Width } from "../expr.ts";
 import { family } from "../family.ts";
 import { RAX, RDX } from "../registers.ts";
@@ -7,7 +8,9 @@ const DOUBLE: Partial<Record<Width, Width>> = { 8: 16, 16: 32, 32: 64 };
 
 /** Twice as many bits. */
 function doubled(width: Width): Width {
-	return DOUBLE[width] ?? 64;
+	const wide = DOUBLE[width];
+	assert(wide, "128 bits need more than an expression");
+	return wide;
 }
 
 /** CF and OF say that the product needs its upper half; SF, ZF and PF follow the lower half, as Intel's processors show. */
