@@ -169,7 +169,7 @@ export class Ps2Keyboard {
 			case DISABLE:
 			case DEFAULTS:
 				this.defaults();
-				state.scanning = byte === DEFAULTS;
+				this.state.scanning = byte === DEFAULTS;
 				break;
 			default:
 				if (byte >= ALL_KEYS_FIRST && byte < ONE_KEY_FIRST) {
@@ -221,9 +221,10 @@ export class Ps2Keyboard {
 		if (this.state.replies.length < BUFFER_BYTES) this.state.replies.push(...bytes);
 	}
 
+	/** As at power-on, but for the LEDs. */
 	private defaults(): void {
-		const { scanSet, leds, replies, lastSent } = this.state;
-		this.load({ ...powerOn(), scanSet, leds, replies, lastSent });
+		const { leds, replies, lastSent } = this.state;
+		this.load({ ...powerOn(), leds, replies, lastSent });
 	}
 
 	private typeOf(key: number): number {

@@ -354,6 +354,7 @@ export class Uart16550 implements Device<UartState> {
 		if (changed & IER_TX_EMPTY) state.txEmptyPending = (value & IER_TX_EMPTY) !== 0;
 	}
 
+	/** Without bit 0 the other bits are not programmed (PC16550D 8.5). */
 	private writeFcr(value: number): void {
 		const { state } = this;
 		const on = (value & FCR_ENABLE) !== 0;
@@ -363,9 +364,8 @@ export class Uart16550 implements Device<UartState> {
 			this.restartTimeout();
 		}
 		// A cleared transmit FIFO is an empty one, which is news (as in QEMU).
-		if (on !== state.fifosOn || value & FCR_CLEAR_TX) state.txEmptyPending = (state.ier & IER_TX_EMPTY) !== 0;
+		if (on !== state.fifosOn || (on && value & FCR_CLEAR_TX)) state.txEmptyPending = (state.ier & IER_TX_EMPTY) !== 0;
 		state.fifosOn = on;
-		// The other bits count only when the FIFOs are on (PC16550D 8.5).
 		state.trigger = on ? (TRIGGER_LEVELS[value >> 6] ?? 1) : 1;
 	}
 
