@@ -1,8 +1,5 @@
 import type { IrqLine } from "./device.ts";
 
-/** A line that leads nowhere. */
-export const noLine: IrqLine = { set() {} };
-
 /** Wired OR: the output is asserted while any input is. */
 export class OrLine {
 	private readonly output: IrqLine;
