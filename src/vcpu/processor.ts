@@ -4,6 +4,7 @@ import { instructionTable } from "../isa/index.ts";
 import { SEGMENT } from "../isa/registers.ts";
 import { CodeSpace } from "./code-space.ts";
 import { loadCore } from "./core/load.ts";
+import { CPUID_ENTRY_SIZE, type CpuidEntry, defaultCpuid, encodeCpuid } from "./cpuid.ts";
 import {
 	ATTR,
 	BLOCK_HEADER,
@@ -21,16 +22,20 @@ import {
 	SEG,
 	STATE_SIZE,
 	segmentOffset,
+	TLB,
 	TLB_BYTES,
 	TLB_LIST_CAPACITY,
 	TLB_TABLES,
 } from "./layout.ts";
+import { MSR_ENTRIES, msrField } from "./msr.ts";
 import { writeRecord } from "./predecode.ts";
 import type { VmMemory } from "./vm-memory.ts";
 
 /** Most instructions in one decoded block. */
 const MAX_BLOCK = 48;
 const NEVER = 0x7fffffff;
+/** One page of them. */
+const MAX_CPUID_ENTRIES = 4096 / CPUID_ENTRY_SIZE;
 
 /** What the processor asks of those around it while it runs. */
 export interface ProcessorHost {
@@ -53,6 +58,10 @@ export interface Compiler {
 	readonly heat: number;
 	/** A block is hot. */
 	compile(block: number): void;
+	/** A block was decoded. */
+	decoded(block: number): void;
+	/** The unit at a block wants its pages confirmed. */
+	verify(block: number): void;
 	/** A block goes; what was compiled from it must not run again. */
 	removed(block: number): void;
 	/** Every block went. */
@@ -80,12 +89,14 @@ export class Processor {
 	readonly core: Readonly<Record<string, CoreFunction>>;
 	readonly table: WebAssembly.Table;
 	private readonly words: Int32Array;
+	private readonly tlbWords: Int32Array;
 	private readonly view: DataView;
 	private readonly decoder = new Decoder(instructionTable());
 	private readonly scratch = new Uint8Array(32);
 	private all: Uint8Array;
 	private compiler: Compiler | undefined;
 	private readonly host: ProcessorHost;
+	private cpuid: readonly CpuidEntry[] = [];
 
 	static async create(memory: VmMemory, host: ProcessorHost): Promise<Processor> {
 		return new Processor(memory, host, await loadCore());
@@ -100,6 +111,7 @@ export class Processor {
 		const tlbArea = memory.allocate(TLB_TABLES * TLB_BYTES);
 		const tlbList = memory.allocate(TLB_LIST_CAPACITY * 4);
 		const jumpCache = memory.allocate(JUMP_ENTRIES * JUMP_SIZE);
+		this.tlbWords = new Int32Array(memory.memory.buffer, tlbArea, (TLB_TABLES * TLB_BYTES) / 4);
 		this.words = new Int32Array(memory.memory.buffer, st, STATE_SIZE / 4);
 		this.view = new DataView(memory.memory.buffer, st, STATE_SIZE);
 		this.all = new Uint8Array(memory.memory.buffer);
@@ -110,6 +122,7 @@ export class Processor {
 				translate: (_st: number, key: number) => this.translate(key),
 				codeWritten: (_st: number, at: number, length: number) => this.codeWritten(at, length),
 				compile: (_st: number, block: number) => this.compiler?.compile(block),
+				verify: (_st: number, block: number) => this.compiler?.verify(block),
 				acknowledge: () => this.host.acknowledge(),
 				bus: (_st: number, isWrite: number, fragment: number) => this.bus(isWrite !== 0, fragment),
 				msr: (_st: number, isWrite: number, index: number) => this.msr(isWrite !== 0, index),
@@ -128,6 +141,8 @@ export class Processor {
 		this.set64(F.masks, 0xffff_ffff_ffff_ffffn, 16);
 		this.set64(F.physicalMask, 0xffff_ffff_ffff_ffffn);
 		this.setPhysicalBits(40);
+		this.set(F.cpuidTable, memory.allocate(MAX_CPUID_ENTRIES * CPUID_ENTRY_SIZE));
+		this.setCpuid(defaultCpuid());
 		this.set(F.interruptQueued, -1);
 		this.set(F.delivering, -1);
 		this.code.onNewCodePage = () => this.call("flushWrites");
@@ -180,6 +195,15 @@ export class Processor {
 		this.view.setBigUint64(GPRS + n * 8, BigInt.asUintN(64, value), true);
 	}
 
+	/** KVM_SET_CPUID2: what CPUID answers, from now on. */
+	setCpuid(entries: readonly CpuidEntry[]): void {
+		assert(entries.length <= MAX_CPUID_ENTRIES, "CPUID entries");
+		this.cpuid = entries;
+		const bytes = encodeCpuid(entries);
+		this.memory.bytes(this.get(F.cpuidTable) >>> 0, bytes.length).set(bytes);
+		this.set(F.cpuidCount, entries.length);
+	}
+
 	/** Width of physical addresses; bits above are reserved in page-table entries. */
 	setPhysicalBits(bits: number): void {
 		const reserved = ((1n << 52n) - 1n) & ~((1n << BigInt(bits)) - 1n);
@@ -226,8 +250,9 @@ export class Processor {
 		for (let n = 0; n < 4; n++) this.set64(F.dr, 0n, n * 8);
 		this.set64(F.dr, 0xffff0ff0n, 6 * 8);
 		this.set64(F.dr, 0x400n, 7 * 8);
-		// Family 6, model 8, stepping 6 in EDX.
-		this.setGpr(2, 0x686n);
+		for (const { number, reset } of MSR_ENTRIES) this.set64(msrField(number), reset);
+		// EDX identifies the processor as CPUID does.
+		this.setGpr(2, BigInt(this.cpuid.find((entry) => entry.function === 1)?.eax ?? 0));
 		this.set(F.cpl, 0);
 		const data = ATTR.present | ATTR.s | 3;
 		for (const n of [SEGMENT.es, SEGMENT.ss, SEGMENT.ds, SEGMENT.fs, SEGMENT.gs])
@@ -292,6 +317,14 @@ export class Processor {
 		if (this.get64(F.physicalMask) === mask) return;
 		this.set64(F.physicalMask, mask);
 		this.call("flushTlb", 0);
+	}
+
+	/** VM memory offset of a linear code page (a multiple of 4096) that has been fetched from, or 0. Changes nothing. */
+	fetchCached(page: number): number {
+		const words = this.tlbWords;
+		const at = (this.get(F.tlbFetch) - this.get(F.tlbArea) + ((page >>> 8) & 0xfff0)) >> 2;
+		if (words[at + TLB.tag.offset / 4] !== (page | 0) || words[at + TLB.tag.offset / 4 + 1] !== 0) return 0;
+		return (words[at + TLB.addend.offset / 4]! + page) >>> 0;
 	}
 
 	/** Moves the time-stamp counter forward. */
@@ -372,7 +405,7 @@ export class Processor {
 	}
 
 	/** Bytes of the whole VM memory; memory grows while RAM is being allocated. */
-	private bytes(): Uint8Array {
+	bytes(): Uint8Array {
 		if (this.all.length !== this.memory.size) this.all = new Uint8Array(this.memory.memory.buffer);
 		return this.all;
 	}
@@ -431,7 +464,9 @@ export class Processor {
 			if (decoded.status !== "ok" || decoded.form?.family.ends) break;
 		}
 		const heat = this.compiler && !(key & KEY.single) ? this.compiler.heat : NEVER;
-		return this.code.enter(count, at - host, host, key, cross, heat);
+		const entered = this.code.enter(count, at - host, host, key, cross, heat);
+		if (!(key & KEY.single)) this.compiler?.decoded(entered);
+		return entered;
 	}
 }
 
