@@ -14,10 +14,10 @@ node_modules/.package-lock.json: package.json package-lock.json
 
 install: node_modules/.package-lock.json ## install dependencies from the lock file
 
-dist/command/tsvmm.js: node_modules/.package-lock.json $(shell find src tools -type f) tsconfig.json tsconfig.build.json
+dist/command/tsvmm.cjs: node_modules/.package-lock.json $(shell find src tools -type f) tsconfig.json tsconfig.build.json
 	npm run --silent build
 
-build: dist/command/tsvmm.js ## build bin/tsvmm and the library
+build: dist/command/tsvmm.cjs ## build bin/tsvmm and the library
 
 $(DEMO_FLASH):
 	@mkdir -p $(@D) && cp firmware/demo-flash.bin $@

@@ -1,8 +1,7 @@
+import { Machine } from "../machine/index.ts";
 import { main } from "./main.ts";
 
-const status = await main(process.argv.slice(2), async (config, host) => {
-	const { Machine } = await import("../machine/index.ts");
-	return new Machine(config, host);
+main(process.argv.slice(2), async (config, host) => new Machine(config, host)).then((status) => {
+	// Everything has been written; whatever else might keep the process alive shall not.
+	process.exit(status);
 });
-// Everything has been written; whatever else might keep the process alive shall not.
-process.exit(status);

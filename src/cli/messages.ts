@@ -1,5 +1,5 @@
-import { isatty } from "node:tty";
 import { ByteWriter, writeFully } from "../host/byte-writer.ts";
+import { isTerminal } from "../host/terminal.ts";
 
 /** How important a line is; a terminal shows it in a colour. */
 export type Tone = "plain" | "good" | "bad" | "quiet";
@@ -8,7 +8,7 @@ export type Paint = (tone: Tone, text: string) => string;
 
 /** Colours for a terminal on standard error; elsewhere text stays as it is, and chalk is not even loaded. */
 export async function painter(): Promise<Paint> {
-	if (!isatty(2)) return (_tone, text) => text;
+	if (!isTerminal(2)) return (_tone, text) => text;
 	const { chalkStderr } = await import("chalk");
 	return (tone, text) => {
 		if (tone === "good") return chalkStderr.green(text);

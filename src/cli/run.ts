@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { isatty } from "node:tty";
+
 import { UserError } from "../base/errors.ts";
 import { fileProblem } from "../base/file-problem.ts";
 import type { MachineConfig } from "../config/index.ts";
@@ -8,6 +8,7 @@ import type { RomWrite } from "../debug/rom-write.ts";
 import { RomWriteJournal } from "../debug/rom-write-journal.ts";
 import { writeFully } from "../host/byte-writer.ts";
 import { Expectations } from "../host/expectations.ts";
+import { isTerminal } from "../host/terminal.ts";
 import type { TextCells } from "../host/text-screen.ts";
 import type { MachineHost, Outcome, RunningMachine, StopReason } from "../machine/outcome.ts";
 import { Consoles } from "./consoles.ts";
@@ -57,7 +58,7 @@ class Session {
 		this.consoles = new Consoles(config, this.expectations, stop);
 		this.messages = new Messages(paint, () => this.consoles.stdout.flush());
 		this.journal = new RomWriteJournal(config.romWrites === "log" ? (line) => this.messages.line(line) : undefined);
-		this.display = config.display === "text" ? new Display(this.consoles.stdout, isatty(1)) : undefined;
+		this.display = config.display === "text" ? new Display(this.consoles.stdout, isTerminal(1)) : undefined;
 		this.result = config.result === undefined ? undefined : createFile(config.result, "--result");
 	}
 
@@ -125,8 +126,8 @@ class Session {
 	/** Only where a person looks on and the guest's own output does not use the same terminal. */
 	private showProgress(machine: RunningMachine): NodeJS.Timeout | undefined {
 		const { config, messages } = this;
-		const shared = isatty(1) && [...config.serial, config.debugcon].some((target) => target.to === "stdio");
-		if (!isatty(2) || shared || config.display === "text") return undefined;
+		const shared = isTerminal(1) && [...config.serial, config.debugcon].some((target) => target.to === "stdio");
+		if (!isTerminal(2) || shared || config.display === "text") return undefined;
 		let last = 0;
 		const show = (): void => {
 			const { instructions } = machine;
@@ -143,7 +144,7 @@ class Session {
 		const status = exitStatus(outcome, config.debugExitEncoding, missing);
 		this.consoles.close();
 		this.display?.close();
-		if (isatty(1) && isatty(2) && !this.consoles.stdout.atLineStart) messages.line("");
+		if (isTerminal(1) && isTerminal(2) && !this.consoles.stdout.atLineStart) messages.line("");
 		journal.flush();
 		if (status !== STATUS.success || (config.logLevel !== "off" && config.logLevel !== "error")) {
 			if (config.romWrites !== "off") for (const line of journal.summary()) messages.line(line);
