@@ -2,7 +2,7 @@ import { assert } from "../base/errors.ts";
 import type { Expr, Width } from "../isa/expr.ts";
 import type { Check } from "../isa/family.ts";
 import type { Operand } from "../isa/operand.ts";
-import type { FlagUpdate, Meaning } from "../isa/semantics.ts";
+import type { FlagUpdate, Meaning, Store } from "../isa/semantics.ts";
 import type { Instance } from "../isa/table.ts";
 import type { Ex, Local } from "../wasm/expression.ts";
 import type { FunctionBuilder } from "../wasm/function.ts";
@@ -101,27 +101,34 @@ export function emitInstruction(instance: Instance, target: Target, setLoads: (l
 	// The jump target is checked before the return address is pushed.
 	const jumpTarget = meaning.jump && f.let(printer.print(meaning.jump.target));
 	const jumpWhen = meaning.jump?.when && f.let(printer.print(meaning.jump.when));
+	const storeOne = (store: Store): void => {
+		const value = f.let(printer.print(store.value));
+		const { width } = store.value;
+		if (store.kind === "stack") target.storeMemory(2, target.stackOffset(store.delta), width, value);
+		else if (store.kind === "memory") {
+			const from = store.modify ? meaning.loads.findIndex((load) => load.kind === "memory" && load.modify) : -1;
+			const place = places[from];
+			if (place) target.storePlace(place, width, value);
+			else target.storeMemory(store.segment, printer.print(store.offset), width, value);
+		} else {
+			const from = meaning.loads.findIndex((load) => load.kind === "operand" && load.operand === store.operand);
+			const place = places[from];
+			if (place) target.storePlace(place, width, value);
+			else target.storeMemory("operand", target.operandOffset(operandOf(instance, store.operand)), width, value);
+		}
+	};
 	const stores = (): void => {
 		for (const store of meaning.stores) {
-			const value = f.let(printer.print(store.value));
-			const { width } = store.value;
-			if (store.kind === "stack") target.storeMemory(2, target.stackOffset(store.delta), width, value);
-			else if (store.kind === "memory") {
-				const from = store.modify ? meaning.loads.findIndex((load) => load.kind === "memory" && load.modify) : -1;
-				const place = places[from];
-				if (place) target.storePlace(place, width, value);
-				else target.storeMemory(store.segment, printer.print(store.offset), width, value);
-			} else {
-				const from = meaning.loads.findIndex((load) => load.kind === "operand" && load.operand === store.operand);
-				const place = places[from];
-				if (place) target.storePlace(place, width, value);
-				else target.storeMemory("operand", target.operandOffset(operandOf(instance, store.operand)), width, value);
-			}
+			const when = store.kind === "operand" && store.when;
+			if (when) f.if(printer.print(when), () => printer.conditional(() => storeOne(store)));
+			else storeOne(store);
 		}
 	};
 	const commit = (): void => {
 		// All values first: a commit must not change what another one reads.
-		const writes = meaning.writes.map(({ operand, value }) => [operandOf(instance, operand), f.let(printer.print(value))] as const);
+		const writes = meaning.writes.map(
+			({ operand, value }) => [operandOf(instance, operand), f.let(printer.print(value))] as const,
+		);
 		const registers = meaning.registers.map((entry) => [entry, f.let(printer.print(entry.value))] as const);
 		const extra =
 			meaning.stackDeltaOperand === undefined ? undefined : target.immediate(meaning.stackDeltaOperand, 32, false);
@@ -159,6 +166,7 @@ function countUses(meaning: Meaning, printer: ExprPrinter): void {
 	for (const arg of meaning.helper?.args ?? []) printer.count(arg);
 	for (const store of meaning.stores) {
 		if (store.kind === "memory") printer.count(store.offset);
+		if (store.kind === "operand") printer.count(store.when);
 		printer.count(store.value);
 	}
 	for (const { value } of meaning.writes) printer.count(value);

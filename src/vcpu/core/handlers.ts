@@ -172,7 +172,10 @@ class InterpreterTarget implements Target {
 		if (found.kind === "fixed" || found.kind === "fixedSegment") return i32(found.register);
 		const isReg = found.kind === "reg" || found.kind === "sreg" || found.kind === "creg" || found.kind === "dreg";
 		const field = this.rec.load("i32_16u", isReg ? REC.reg : REC.rm);
-		return found.kind === "sreg" || found.kind === "creg" || found.kind === "dreg" ? field : field.sub(GPRS).shrU(3);
+		if (found.kind === "sreg" || found.kind === "creg" || found.kind === "dreg") return field;
+		const number = field.sub(GPRS).shrU(3);
+		// The odd offsets are those of AH, CH, DH and BH: 4 to 7.
+		return found.width === 8 ? number.add(field.and(1).shl(2)) : number;
 	}
 
 	addressSize(): Ex {
@@ -208,10 +211,16 @@ class InterpreterTarget implements Target {
 		const delta = segment === "operand" ? 0 : segmentOffset(segment);
 		const off = f.let(offset);
 		const high = (write ? SEG.writeHigh : SEG.readHigh).of(at, delta);
-		f.if(SEG.low.of(at, delta).gtS(off).or(off.add(bytes - 1).gtS(high)), () => {
-			const number = segment === "operand" ? rec.load("i32_8u", REC.segment) : i32(segment);
-			f.return(call(this.fn("segmentFault"), st, number));
-		});
+		f.if(
+			SEG.low
+				.of(at, delta)
+				.gtS(off)
+				.or(off.add(bytes - 1).gtS(high)),
+			() => {
+				const number = segment === "operand" ? rec.load("i32_8u", REC.segment) : i32(segment);
+				f.return(call(this.fn("segmentFault"), st, number));
+			},
+		);
 		const linear = f.let(SEG.base.of(at, delta).add(off).and(F.linearMask.of(st)));
 		f.release(off);
 		return linear;
@@ -221,12 +230,7 @@ class InterpreterTarget implements Target {
 		return table.add(linear.wrap().shrU(8).and(0xfff0));
 	}
 
-	loadMemory(
-		segment: number | "operand",
-		offset: Ex,
-		width: Width,
-		modify: boolean,
-	): { value: Local; place?: Place } {
+	loadMemory(segment: number | "operand", offset: Ex, width: Width, modify: boolean): { value: Local; place?: Place } {
 		const { f, st, rec } = this;
 		const bytes = width / 8;
 		const linear = this.linear(segment, offset, bytes, modify);
