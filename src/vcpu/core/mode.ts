@@ -9,6 +9,10 @@ const CR0_AM = 0x40000;
 const EFLAGS_VM = 0x20000;
 const EFLAGS_AC = 0x40000;
 const EFER_LMA = 0x400;
+/** Limit of a segment of 4 GiB; an access that runs over its end goes on at 0, as processors do it (SDM 3A 5.3 leaves it open). */
+const WHOLE = 0xffffffffn;
+/** The last byte of an access that runs over the end is below this. */
+const WRAPS = 0x1ffffffffn;
 
 /** 1 in real and virtual-8086 mode. */
 export function isReal(st: Ex): Ex {
@@ -29,9 +33,10 @@ export function segmentAddress(st: Ex, n: Ex | number): Ex {
 function ranges(f: FunctionBuilder, st: Ex, segment: Ex): void {
 	const attributes = f.let(SEG.attributes.of(segment));
 	const limit = f.let(SEG.limit.of(segment));
+	const last = f.let(i64(WRAPS).when(limit.eq(WHOLE), limit));
 	SEG.low.set(f, segment, 0);
-	SEG.readHigh.set(f, segment, limit);
-	SEG.writeHigh.set(f, segment, limit);
+	SEG.readHigh.set(f, segment, last);
+	SEG.writeHigh.set(f, segment, last);
 	SEG.fetchHigh.set(f, segment, limit);
 	f.if(attributes.and(ATTR.unusable).ne(0), () => {
 		SEG.readHigh.set(f, segment, -1);
@@ -90,8 +95,10 @@ export function defineMode(core: Core): void {
 			const at = segmentOffset(SEGMENT[name]);
 			f.set(flat, flat.and(st.load("i64", at + SEG.base.offset).eqz()));
 			f.set(flat, flat.and(st.load("i64", at + SEG.low.offset).eqz()));
-			f.set(flat, flat.and(st.load("i64", at + (name === "cs" ? SEG.fetchHigh : SEG.writeHigh).offset).eq(0xffffffff)));
-			if (name !== "cs") f.set(flat, flat.and(st.load("i64", at + SEG.readHigh.offset).eq(0xffffffff)));
+			if (name === "cs") f.set(flat, flat.and(st.load("i64", at + SEG.fetchHigh.offset).eq(WHOLE)));
+			else
+				for (const high of [SEG.readHigh, SEG.writeHigh])
+					f.set(flat, flat.and(st.load("i64", at + high.offset).eq(WRAPS)));
 		}
 		const user = f.let(F.cpl.of(st).eq(3));
 		f.set(key, key.or(flat.mul(KEY.flat)).or(user.mul(KEY.user)).or(isReal(st).mul(KEY.real)));
