@@ -71,7 +71,8 @@ export function defineSelectors(core: Core): void {
 		f.return(call(core.fn("load"), st, rec, address, 8, ACCESS.system));
 	});
 
-	defineShow(core, "helper_lar", LAR_TYPES, (raw) => raw.shrU(32).and(0x00f0ff00n));
+	// Bits 19:16, undefined by the manual, show the limit's, as processors have it.
+	defineShow(core, "helper_lar", LAR_TYPES, (raw) => raw.shrU(32).and(0x00ffff00n));
 	defineShow(core, "helper_lsl", LSL_TYPES, (raw) => limitOf(core, raw));
 
 	core.define("helper_verify", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
