@@ -108,35 +108,30 @@ export function defineSegmentAccess(core: Core): void {
 		const n = f.local("i32");
 		const word = (): Ex => st.add(n.shl(3)).load("i64", F.words.offset);
 		const offset = (): Ex => stackOffset(st, i32(0).sub(n.add(1).mul(bytes)).extS());
-		f.if(
-			stackOffset(st, 0).geU(total.extU()),
-			() => {
-				const bottom = stackOffset(st, i32(0).sub(total).extS());
-				const linear = segmentLinear(core, f, st, SEGMENT.ss, bottom, total, true);
-				const host = f.let(call(core.fn("hit"), st, linear, total, F.tlbWrite.of(st)));
-				f.if(host.ne(0), () => {
-					f.set(n, 0);
-					f.set(host, host.add(total));
-					f.while(n.ltU(count), () => {
-						f.set(host, host.sub(bytes));
-						const store = (kind: "i64_16" | "i64_32" | "i64"): (() => void) => {
-							return () => f.store(kind, host, word());
-						};
-						f.switch(bytes.shrU(1), [undefined, store("i64_16"), store("i64_32"), undefined, store("i64")]);
-						f.set(n, n.add(1));
-					});
-					f.return(0);
-				});
-				f.check(call(core.fn("probe"), st, linear, total, ACCESS.write));
-			},
-			() => {
+		f.if(stackOffset(st, 0).geU(total.extU()), () => {
+			const bottom = stackOffset(st, i32(0).sub(total).extS());
+			const linear = segmentLinear(core, f, st, SEGMENT.ss, bottom, total, true);
+			const host = f.let(call(core.fn("hit"), st, linear, total, F.tlbWrite.of(st)));
+			f.if(host.ne(0), () => {
 				f.set(n, 0);
+				f.set(host, host.add(total));
 				f.while(n.ltU(count), () => {
-					f.check(call(core.fn("probeAt"), st, SEGMENT.ss, offset(), bytes));
+					f.set(host, host.sub(bytes));
+					const store = (kind: "i64_16" | "i64_32" | "i64"): (() => void) => {
+						return () => f.store(kind, host, word());
+					};
+					f.switch(bytes.shrU(1), [undefined, store("i64_16"), store("i64_32"), undefined, store("i64")]);
 					f.set(n, n.add(1));
 				});
-			},
-		);
+				f.return(0);
+			});
+		});
+		// A fault is that of the first word that has one.
+		f.set(n, 0);
+		f.while(n.ltU(count), () => {
+			f.check(call(core.fn("probeAt"), st, SEGMENT.ss, offset(), bytes));
+			f.set(n, n.add(1));
+		});
 		f.set(n, 0);
 		f.while(n.ltU(count), () => {
 			f.if(call(core.fn("storeAt"), st, rec, SEGMENT.ss, offset(), bytes, word()).eq(STATUS.stopHere), () => {

@@ -30,11 +30,10 @@ export function defineStackHelpers(core: Core): void {
 	core.define("helper_popAll", ["i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, bytes] = [f.param(0), f.param(1), f.param(2)];
 		const values = PUSH_ORDER.toReversed().map((register, n) => {
-			// The stored stack pointer is passed over.
-			if (register === RSP) return undefined;
 			const offset = stackOffset(st, bytes.mul(n).extU());
 			f.check(call(core.fn("loadAt"), st, rec, SEGMENT.ss, offset, bytes));
-			return { register, value: f.let(F.data.of(st)) };
+			// The stored stack pointer is read, as processors do, and left.
+			return register === RSP ? undefined : { register, value: f.let(F.data.of(st)) };
 		});
 		setStackPointer(f, st, stackOffset(st, bytes.mul(PUSH_ORDER.length).extU()));
 		for (const entry of values) if (entry) f.call(core.fn("setGpr"), st, entry.register, bytes, entry.value);
@@ -42,8 +41,28 @@ export function defineStackHelpers(core: Core): void {
 	});
 
 	/**
-	 * ENTER: the frame pointers of the outer levels are read before anything is stored; what the new frame overwrites
-	 * is read as it was.
+	 * `overlayPushed(state, offset, count, bytes)`: gives F.data, read at `offset` of the stack, the bytes that `count`
+	 * words of F.words will have there once they are pushed.
+	 */
+	core.define("overlayPushed", ["i32", "i64", "i32", "i32"], [], (f) => {
+		const [st, offset, count, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		// How far the byte in hand lies below the stack pointer, less one.
+		const below = f.local("i32", stackOffset(st, 0).sub(offset).sub(1n).and(F.stackMask.of(st)).wrap());
+		const n = f.local("i32", 0);
+		f.while(n.ltU(bytes), () => {
+			f.if(below.ltU(count.mul(bytes)), () => {
+				const word = st.add(below.shrU(bytes.ctz()).shl(3));
+				const byte = word.add(bytes.sub(1).sub(below.and(bytes.sub(1)))).load("i32_8u", F.words.offset);
+				f.store("i32_8", st.add(n), byte, F.data.offset);
+			});
+			f.set(below, below.sub(1));
+			f.set(n, n.add(1));
+		});
+	});
+
+	/**
+	 * ENTER: the frame pointers of the outer levels are read before anything is stored; where the new frame overlaps
+	 * them, they are read as the pushes before will leave them.
 	 */
 	core.define("helper_enter", ["i32", "i32", "i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, frameBytes, level, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
@@ -62,6 +81,7 @@ export function defineStackHelpers(core: Core): void {
 			f.while(count.ltU(level), () => {
 				f.set(outer, outer.sub(bytes.extU()).and(mask));
 				f.check(call(core.fn("loadAt"), st, rec, SEGMENT.ss, outer, bytes));
+				f.call(core.fn("overlayPushed"), st, outer, count, bytes);
 				f.store("i64", st.add(count.shl(3)), F.data.of(st), F.words.offset);
 				f.set(count, count.add(1));
 			});
