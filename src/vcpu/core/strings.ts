@@ -1,5 +1,5 @@
 import { RAX, SEGMENT } from "../../isa/registers.ts";
-import { type Ex, i64, type Local } from "../../wasm/expression.ts";
+import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call } from "../../wasm/function.ts";
 import type { LoadKind } from "../../wasm/opcodes.ts";
 import { flagNumber } from "../flag-state.ts";
@@ -206,11 +206,16 @@ function defineLods(core: Core): void {
 	);
 }
 
-/** Flags of comparing `a` with `b`, elements zero-extended. */
-function setCompareFlags({ f, st, width }: StringLoop, a: Ex, b: Ex): void {
-	f.store("i64", st, a, F.flagA.offset);
-	f.store("i64", st, b, F.flagB.offset);
-	F.flagKind.set(f, st, width.ctz().add(flagNumber("sub", 8)));
+/**
+ * Flags of comparing `a` with `b`, elements zero-extended, the last of `n` in hand. Only the end of the repetition sets
+ * them: where it faults or is interrupted before, they are those from before the instruction (SDM 2B REP).
+ */
+function setCompareFlags({ f, st, width, left, ended }: StringLoop, a: Ex, b: Ex, n: Ex): void {
+	f.if(ended.or(left.eq(n.extU())), () => {
+		f.store("i64", st, a, F.flagA.offset);
+		f.store("i64", st, b, F.flagB.offset);
+		F.flagKind.set(f, st, width.ctz().add(flagNumber("sub", 8)));
+	});
 }
 
 /** REPE (F3) ends at a difference, REPNE (F2) at equality. */
@@ -229,8 +234,8 @@ function defineScas(core: Core): void {
 			const { f, st, rec, width, di } = loop;
 			f.set(status, call(core.fn("loadAt"), st, rec, SEGMENT.es, di, width));
 			f.if(status.eqz(), () => {
-				setCompareFlags(loop, accumulator(loop), F.data.of(st));
 				endsAt(loop, F.data.of(st).eq(accumulator(loop)));
+				setCompareFlags(loop, accumulator(loop), F.data.of(st), i32(1));
 			});
 		},
 		(loop, room, n) => {
@@ -257,7 +262,7 @@ function defineScas(core: Core): void {
 							}),
 						);
 					}
-					setCompareFlags(loop, wanted, value);
+					setCompareFlags(loop, wanted, value, n);
 				});
 			});
 		},
@@ -276,8 +281,8 @@ function defineCmps(core: Core): void {
 				const a = f.let(F.data.of(st));
 				f.set(status, call(core.fn("loadAt"), st, rec, SEGMENT.es, di, width));
 				f.if(status.eqz(), () => {
-					setCompareFlags(loop, a, F.data.of(st));
 					endsAt(loop, F.data.of(st).eq(a));
+					setCompareFlags(loop, a, F.data.of(st), i32(1));
 				});
 				f.release(a);
 			});
@@ -309,7 +314,7 @@ function defineCmps(core: Core): void {
 							}),
 						);
 					}
-					setCompareFlags(loop, a, b);
+					setCompareFlags(loop, a, b, n);
 				});
 			});
 		},
