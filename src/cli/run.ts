@@ -138,6 +138,12 @@ class Session {
 		return setInterval(show, PROGRESS).unref();
 	}
 
+	/** What the end of the run says about stores to ROM; where each has been logged, only how many there were. */
+	private romWriteLines(): readonly string[] {
+		const lines = this.config.romWrites === "off" ? [] : this.journal.summary();
+		return this.config.romWrites === "log" ? lines.slice(0, 1) : lines;
+	}
+
 	private report(outcome: Outcome, machine: RunningMachine, hostMs: number): number {
 		const { config, journal, messages } = this;
 		const { missing } = this.expectations;
@@ -147,7 +153,7 @@ class Session {
 		if (isTerminal(1) && isTerminal(2) && !this.consoles.stdout.atLineStart) messages.line("");
 		journal.flush();
 		if (status !== STATUS.success || (config.logLevel !== "off" && config.logLevel !== "error")) {
-			if (config.romWrites !== "off") for (const line of journal.summary()) messages.line(line);
+			for (const line of this.romWriteLines()) messages.line(line);
 			for (const line of flashLines(outcome.flash)) messages.line(line);
 			messages.line(outcomeLine(outcome, hostMs), status === STATUS.success ? "good" : "bad");
 			for (const text of missing)
