@@ -25,8 +25,8 @@ $(DEMO_FLASH):
 run: build $(DEMO_FLASH) ## boot the ROM in firmware/ (its flash counts the boots)
 	@bin/tsvmm run --bios firmware/demo.bin --flash $(DEMO_FLASH)
 
-test: build check ## run everything that CI runs
-	npm run --silent test
+test: build ## run everything that CI runs: checks and tests, both to their end
+	@failed=0; npm run --silent check || failed=1; npm run --silent test || failed=1; exit $$failed
 
 check: install ## check types, lint, format
 	npm run --silent check
