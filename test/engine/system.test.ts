@@ -166,6 +166,31 @@ describe.each(ENGINES)("control registers on the %s engine", (engine) => {
 		expect([guest.register("eax"), guest.register("ecx")]).toEqual([1, 2]);
 	});
 
+	it("INVLPG forgets all of a large page", async () => {
+		const guest = await kernel(engine, {
+			// mov eax,[402000h]; mov [1e004h],ebx; invlpg [403000h]; mov ecx,[402000h]; hlt
+			code: [
+				...[0xa1, 0, 0x20, 0x40, 0],
+				...[0x89, 0x1d, 4, 0xe0, 1, 0],
+				...[0x0f, 0x01, 0x3d, 0, 0x30, 0x40, 0],
+				...[0x8b, 0x0d, 0, 0x20, 0x40, 0],
+				HLT,
+			],
+			ram: 0xc00000,
+			memory: { 4202496: [1], 8396800: [2] },
+			registers: { ebx: 0x800083 },
+		});
+		const table = new DataView(guest.ram.buffer, guest.ram.byteOffset);
+		table.setUint32(0x1e000, 0x83, true);
+		table.setUint32(0x1e004, 0x400083, true);
+		guest.processor.set64(F.cr3, 0x1e000n);
+		guest.processor.set64(F.cr4, 0x10n);
+		guest.processor.set64(F.cr0, 0x80000011n);
+		guest.processor.refresh();
+		expect(faultOf(guest)).toBe(-1);
+		expect([guest.register("eax"), guest.register("ecx")]).toEqual([1, 2]);
+	});
+
 	it.each([
 		["HLT", [HLT]],
 		["CLTS", [0x0f, 0x06]],

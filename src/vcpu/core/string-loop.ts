@@ -53,15 +53,16 @@ export function stringStep(st: Ex, width: Ex): Ex {
 
 /**
  * Iterations that may run before something must be looked at: those that the budget covers (the one already charged
- * included), one while single-stepping or where an interrupt waits for this instruction to end.
+ * included), one while single-stepping or where an interrupt or user space waits for this instruction to end.
  */
 export function iterationsAllowed(st: Ex): Ex {
-	const waiting = F.pending
+	const enabled = F.eflags.of(st).and(EFLAGS.if);
+	const waiting = F.pending.of(st).and(PENDING.interrupt).ne(0).and(F.nmiPending.of(st).or(enabled).ne(0));
+	const asked = F.guestDebug
 		.of(st)
-		.and(PENDING.interrupt)
 		.ne(0)
-		.and(F.nmiPending.of(st).or(F.eflags.of(st).and(EFLAGS.if)).ne(0));
-	const one = F.eflags.of(st).and(EFLAGS.tf).ne(0).or(waiting).or(F.budget.of(st).ltS(0));
+		.or(F.windowRequest.of(st).ne(0).and(enabled.ne(0)));
+	const one = F.eflags.of(st).and(EFLAGS.tf).ne(0).or(waiting).or(asked).or(F.budget.of(st).ltS(0));
 	return i32(1).when(one, F.budget.of(st).add(1));
 }
 

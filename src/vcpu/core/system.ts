@@ -29,14 +29,13 @@ export function defineSystem(core: Core): void {
 		// Segment limits do not count (SDM 2A INVLPG).
 		const segment = f.let(segmentAddress(st, f.param(2)));
 		const linear = f.let(SEG.base.of(segment).add(f.param(3)).and(F.linearMask.of(st)));
-		// The page may have been a large one, all of whose parts go.
 		f.if(
 			F.cr4
 				.of(st)
 				.wrap()
 				.and(CR4.pse | CR4.pae)
 				.ne(0),
-			() => f.call(core.fn("flushTlb"), st, 0),
+			() => f.call(core.fn("flushLargePage"), st, linear),
 			() => f.call(core.fn("flushPage"), st, linear),
 		);
 		f.return(STATUS.stopNext);

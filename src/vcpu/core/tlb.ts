@@ -85,6 +85,24 @@ export function defineTlb(core: Core): void {
 		});
 	});
 
+	/** `flushLargePage(state, linear)`: forgets the 4 MiB around an address, which may have been one page (INVLPG). */
+	core.define("flushLargePage", ["i32", "i64"], [], (f) => {
+		const [st, linear] = [f.param(0), f.param(1)];
+		const count = f.let(F.tlbListCount.of(st));
+		f.if(count.gtU(TLB_LIST_CAPACITY), () => {
+			f.call(core.fn("flushTlb"), st, 0);
+			f.return();
+		});
+		F.generation.set(f, st, F.generation.of(st).add(1));
+		F.pending.set(f, st, F.pending.of(st).or(PENDING.code));
+		const [n, list] = [f.local("i32", 0), f.let(F.tlbList.of(st))];
+		f.while(n.ltU(count), () => {
+			const entry = f.let(list.add(n.shl(2)).load("i32"));
+			f.if(TLB.tag.of(entry).xor(linear).and(~0x3fffff).eqz(), () => TLB.tag.set(f, entry, -2));
+			f.set(n, n.add(1));
+		});
+	});
+
 	/** `flushWrites(state)`: takes write permission from every cached page (new code, dirty log read). */
 	core.define("flushWrites", ["i32"], [], (f) => {
 		const st = f.param(0);
