@@ -1,11 +1,19 @@
-import { BLOCK, BLOCK_HEADER, BLOCK_TABLE_ENTRIES, REC_SIZE } from "./layout.ts";
 import { blockHash } from "./core/loop.ts";
+import { BLOCK, BLOCK_HEADER, BLOCK_TABLE_ENTRIES, REC_SIZE } from "./layout.ts";
 import type { VmMemory } from "./vm-memory.ts";
 
 const ARENA_BYTES = 48 << 20;
 const HOST_PAGES = 1 << 20;
 /** Bytes of code per bit of the code bitmap: 1 << 5. */
 const GRANULE_SHIFT = 5;
+
+/** Something else made from code, such as a compiled unit. */
+export interface CodeWatch {
+	/** Host ranges of the bytes it was made from: start and length, each within one page. */
+	readonly pieces: readonly (readonly [number, number])[];
+	/** Some of the bytes have changed. */
+	dropped(): void;
+}
 
 /**
  * Decoded blocks of a VM and where their bytes lie: the arena with headers and records, the hash table by host
@@ -22,7 +30,7 @@ export class CodeSpace {
 	private readonly arena: number;
 	private next: number;
 	/** Blocks by host page; a block over two pages stands under both. */
-	private readonly byPage = new Map<number, Set<number>>();
+	private readonly byPage = new Map<number, Set<number | CodeWatch>>();
 	/** Called when a page gets its first code: write permission must go from all TLBs. */
 	onNewCodePage: () => void = () => {};
 	/** Called for each block that goes. */
@@ -70,7 +78,29 @@ export class CodeSpace {
 		return block;
 	}
 
-	private addBytes(block: number, host: number, bytes: number): void {
+	/** Tells `watch` when bytes that it names change. */
+	watch(watch: CodeWatch): void {
+		for (const [host, bytes] of watch.pieces) this.addBytes(watch, host, bytes);
+	}
+
+	/** Forgets a watch. */
+	unwatch(watch: CodeWatch): void {
+		for (const [host] of watch.pieces) this.byPage.get(host >>> 12)?.delete(watch);
+	}
+
+	/** The block decoded at `host` for `key`, or 0. */
+	find(host: number, key: number): number {
+		const { words } = this;
+		let block = words[(this.table >> 2) + blockHash(host)]!;
+		while (block !== 0) {
+			const at = block >> 2;
+			if (words[at + BLOCK.host.offset / 4] === host && words[at + BLOCK.key.offset / 4] === key) return block;
+			block = words[at + BLOCK.next.offset / 4]!;
+		}
+		return 0;
+	}
+
+	private addBytes(block: number | CodeWatch, host: number, bytes: number): void {
 		const page = host >>> 12;
 		let blocks = this.byPage.get(page);
 		if (!blocks) {
@@ -116,7 +146,8 @@ export class CodeSpace {
 	}
 
 	/** Host ranges of a block's bytes. */
-	private pieces(block: number): [number, number][] {
+	private pieces(block: number | CodeWatch): readonly (readonly [number, number])[] {
+		if (typeof block === "object") return block.pieces;
 		const at = block >> 2;
 		const host = this.words[at + BLOCK.host.offset / 4]!;
 		const bytes = this.words[at + BLOCK.bytes.offset / 4]!;
@@ -129,7 +160,12 @@ export class CodeSpace {
 		];
 	}
 
-	private remove(block: number): void {
+	private remove(block: number | CodeWatch): void {
+		if (typeof block === "object") {
+			this.unwatch(block);
+			block.dropped();
+			return;
+		}
 		const { words } = this;
 		const bucket = (this.table >> 2) + blockHash(words[(block + BLOCK.host.offset) >> 2]!);
 		if (words[bucket] === block) words[bucket] = words[(block + BLOCK.next.offset) >> 2]!;

@@ -37,6 +37,10 @@ export abstract class Ex {
 		return new Two(this.type, BINARY[op][this.type === "i32" ? 0 : 1], this, right);
 	}
 	private compare(op: keyof typeof COMPARE, other: Arg): Ex {
+		const [a, b] = [this.constant, typeof other === "object" ? other.constant : other];
+		if (a !== undefined && b !== undefined && (op === "eq" || op === "ne")) {
+			return i32(Number((BigInt(a) === BigInt(b)) === (op === "eq")));
+		}
 		return new Two("i32", COMPARE[op][this.type === "i32" ? 0 : 1], this, literal(this.type, other));
 	}
 	private unary(op: keyof typeof UNARY): Ex {
@@ -152,6 +156,7 @@ export abstract class Ex {
 		if (this.type === "i32") return this;
 		const value = this.constant;
 		if (value !== undefined) return i32(Number(BigInt.asIntN(32, BigInt(value))));
+		if (this instanceof One && this.extendsI32) return this.a;
 		return new One("i32", OP.i32WrapI64, this);
 	}
 	/** i32 → i64, zero-extended. */
@@ -204,12 +209,15 @@ class Const extends Ex {
 class One extends Ex {
 	readonly type: ValueType;
 	private readonly op: number;
-	private readonly a: Ex;
+	readonly a: Ex;
 	constructor(type: ValueType, op: number, a: Ex) {
 		super();
 		this.type = type;
 		this.op = op;
 		this.a = a;
+	}
+	get extendsI32(): boolean {
+		return this.op === OP.i64ExtendI32U || this.op === OP.i64ExtendI32S;
 	}
 	emit(out: ByteWriter): void {
 		this.a.emit(out);

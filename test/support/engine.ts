@@ -1,6 +1,7 @@
 import { assert } from "../../src/base/errors.ts";
 import { EXIT_REASON, type Vcpu } from "../../src/kvm/vcpu.ts";
 import { Vm } from "../../src/kvm/vm.ts";
+import { UnitCompiler } from "../../src/vcpu/jit/compiler.ts";
 import { ATTR, F, segmentOffset } from "../../src/vcpu/layout.ts";
 import type { Processor } from "../../src/vcpu/processor.ts";
 
@@ -118,4 +119,8 @@ export class TestGuest {
 }
 
 /** Makes a processor run on `engine`. */
-export async function useEngine(_processor: Processor, _engine: EngineName): Promise<void> {}
+export async function useEngine(processor: Processor, engine: EngineName): Promise<void> {
+	if (engine === "interpreter") return;
+	// Compiled as early as can be, so that short tests run compiled code.
+	processor.setCompiler(new UnitCompiler(processor, 2));
+}

@@ -12,6 +12,8 @@ export interface CoreImports {
 	readonly codeWritten: Callee;
 	/** A block is hot: `(state, block)`. */
 	readonly compile: Callee;
+	/** A compiled unit wants its pages confirmed: `(state, block)`. */
+	readonly verify: Callee;
 	/** Interrupt acknowledge cycle: `(state)` → vector. */
 	readonly acknowledge: Callee;
 	/**
@@ -35,6 +37,7 @@ export class Core {
 			translate: m.import("translate", ["i32", "i32"], ["i32"]),
 			codeWritten: m.import("codeWritten", ["i32", "i32", "i32"], []),
 			compile: m.import("compile", ["i32", "i32"], []),
+			verify: m.import("verify", ["i32", "i32"], []),
 			acknowledge: m.import("acknowledge", ["i32"], ["i32"]),
 			bus: m.import("bus", ["i32", "i32", "i32"], ["i32"]),
 			msr: m.import("msr", ["i32", "i32", "i32"], ["i32"]),

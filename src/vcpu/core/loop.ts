@@ -26,10 +26,11 @@ const EFLAGS_TF = 0x100;
 const EFLAGS_IF = 0x200;
 const EFLAGS_RF = 0x10000;
 const DR6_BS = 0x4000;
+/** A unit's result: its pages must be confirmed (jit/unit.ts). */
+const UNIT_STALE = 3;
 const HANDLER = { params: ["i32", "i32"], results: ["i32"] } as const;
 
-const CONTRIBUTORY =
-	(1 << VECTOR.DE) | (1 << VECTOR.TS) | (1 << VECTOR.NP) | (1 << VECTOR.SS) | (1 << VECTOR.GP);
+const CONTRIBUTORY = (1 << VECTOR.DE) | (1 << VECTOR.TS) | (1 << VECTOR.NP) | (1 << VECTOR.SS) | (1 << VECTOR.GP);
 
 /** Hash of a block's place in VM memory. */
 export function blockHash(host: number): number {
@@ -62,7 +63,11 @@ function defineLookup(core: Core): void {
 		const high = f.let(st.load("i64", segmentOffset(SEGMENT.cs) + SEG.fetchHigh.offset));
 		const inside = (): Ex => rip.add(block.load("i64_32u", BLOCK.bytes.offset)).sub(1n).leS(high);
 		f.if(
-			JUMP.ip.of(slot).eq(linear).and(JUMP.key.of(slot).eq(key)).and(JUMP.generation.of(slot).eq(F.generation.of(st))),
+			JUMP.ip
+				.of(slot)
+				.eq(linear)
+				.and(JUMP.key.of(slot).eq(key))
+				.and(JUMP.generation.of(slot).eq(F.generation.of(st))),
 			() => {
 				f.set(block, JUMP.block.of(slot));
 				f.returnIf(inside(), block);
@@ -129,30 +134,29 @@ function defineBoundary(core: Core): void {
 				});
 				const first = f.let(contributory(before));
 				const second = f.let(contributory(vector));
-				f.if(
-					first
-						.and(second)
-						.or(before.eq(VECTOR.PF).and(second.or(vector.eq(VECTOR.PF)))),
-					() => {
-						f.set(vector, VECTOR.DF);
-						f.set(code, 0);
-					},
-				);
+				f.if(first.and(second).or(before.eq(VECTOR.PF).and(second.or(vector.eq(VECTOR.PF)))), () => {
+					f.set(vector, VECTOR.DF);
+					f.set(code, 0);
+				});
 			});
 			F.faultPending.set(f, st, 0);
 			F.deliveringBefore.set(f, st, before);
 			F.delivering.set(f, st, vector);
 			const status = f.let(call(core.fn("deliver"), st, vector, code, 0));
-			f.if(status.eq(STATUS.stopHere), () => {
-				f.if(F.faultPending.of(st).eqz(), () => {
-					// The delivery needs an answer from user space: it starts over then.
-					F.faultPending.set(f, st, 1);
-					F.faultVector.set(f, st, vector);
-					F.faultCode.set(f, st, code);
-					F.delivering.set(f, st, before);
-					f.return(0);
-				});
-			}, () => F.delivering.set(f, st, -1));
+			f.if(
+				status.eq(STATUS.stopHere),
+				() => {
+					f.if(F.faultPending.of(st).eqz(), () => {
+						// The delivery needs an answer from user space: it starts over then.
+						F.faultPending.set(f, st, 1);
+						F.faultVector.set(f, st, vector);
+						F.faultCode.set(f, st, code);
+						F.delivering.set(f, st, before);
+						f.return(0);
+					});
+				},
+				() => F.delivering.set(f, st, -1),
+			);
 		});
 		f.return(0);
 	});
@@ -248,9 +252,8 @@ function defineBoundary(core: Core): void {
 						});
 					});
 				});
-				f.if(
-					F.interruptLine.of(st).or(F.nmiPending.of(st)).eqz().and(F.interruptQueued.of(st).ltS(0)),
-					() => F.pending.set(f, st, pending().and(~PENDING.interrupt)),
+				f.if(F.interruptLine.of(st).or(F.nmiPending.of(st)).eqz().and(F.interruptQueued.of(st).ltS(0)), () =>
+					F.pending.set(f, st, pending().and(~PENDING.interrupt)),
 				);
 			});
 			f.if(F.windowRequest.of(st).ne(0).and(shadow.eqz()).and(F.eflags.of(st).and(EFLAGS_IF).ne(0)), () => {
@@ -367,7 +370,9 @@ function defineRun(core: Core): void {
 				f.if(unit.ne(0), () => {
 					f.if(F.skipUnit.of(st).eqz(), () => {
 						// A unit that returns 1 wants the next instructions interpreted: it missed, or its budget ran low.
-						F.skipUnit.set(f, st, core.m.callIndirect(HANDLER, unit, st, BLOCK.entry.of(block)));
+						f.set(unit, core.m.callIndirect(HANDLER, unit, st, BLOCK.entry.of(block)));
+						F.skipUnit.set(f, st, unit);
+						f.if(unit.eq(UNIT_STALE), () => f.call(core.imports.verify, st, block));
 						f.br(next);
 					});
 				});

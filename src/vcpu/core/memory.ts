@@ -141,7 +141,6 @@ function EXIT_memoryFault(f: FunctionBuilder, st: Ex, gpa: Ex): void {
 	F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
 }
 
-
 function defineRunIoList(core: Core): void {
 	/** `forgetReads(state)`: the instruction (or iteration) that these answers belong to is complete. */
 	core.define("forgetReads", ["i32"], [], (f) => {

@@ -1,0 +1,205 @@
+import { Decoded, type Decoder } from "../../isa/decoder.ts";
+import { inMemory } from "../emitter.ts";
+
+/** One instruction of a unit: what the decoder said, copied. */
+export interface UnitInstruction {
+	readonly decoded: Decoded;
+	/** IP of the instruction and of the next one, within CS. */
+	readonly ip: number;
+	readonly next: number;
+}
+
+/** How a block of a unit ends. */
+export type Terminator =
+	/** Goes on at `next`. */
+	| { readonly kind: "fall"; readonly next: number }
+	/** Direct jump or conditional jump: targets by IP. The instruction itself is the block's last. */
+	| { readonly kind: "jump"; readonly target: number; readonly next: number | undefined }
+	/** Direct call; `next` is where it returns to. */
+	| { readonly kind: "call"; readonly target: number; readonly next: number }
+	/** Return, indirect jump or indirect call: the target is a value. `next`: return point of an indirect call. */
+	| { readonly kind: "indirect"; readonly next: number | undefined }
+	/** The instruction at `ip` must be interpreted; `next` is the one behind it. */
+	| { readonly kind: "interpret"; readonly ip: number; readonly next: number | undefined };
+
+export interface UnitBlock {
+	/** IP of the first instruction. */
+	readonly ip: number;
+	readonly instructions: UnitInstruction[];
+	terminator: Terminator;
+	/** Reached from outside, through the head. */
+	entry: boolean;
+}
+
+/** Where the code comes from: bytes at an IP, or undefined where they cannot be had without a fault. */
+export interface CodeSource {
+	/** Host bytes, offset of the byte at `ip`, and how many bytes up to the end of its page; undefined: leave it alone. */
+	at(ip: number): { readonly bytes: Uint8Array; readonly offset: number; readonly room: number } | undefined;
+	/** Whether code at `ip` has ever run: what has not is left out. */
+	executed(ip: number): boolean;
+}
+
+export interface DiscoverOptions {
+	readonly decoder: Decoder;
+	readonly source: CodeSource;
+	readonly codeSize: 16 | 32;
+	/** Most blocks, most instructions in all of them. */
+	readonly limit: number;
+	readonly instructionLimit: number;
+	/** Most instructions per block. */
+	readonly blockLimit: number;
+}
+
+/**
+ * Follows direct control flow from `roots`: jumps, both sides of conditional ones, calls with what they call and where
+ * they return. Blocks are cut wherever something jumps to.
+ */
+export function discover(roots: readonly number[], options: DiscoverOptions): Map<number, UnitBlock> {
+	const { limit } = options;
+	const leaders = new Set<number>(roots);
+	const decoded = new Map<number, UnitInstruction | undefined>();
+	const work = [...roots];
+	const entries = new Set<number>(roots);
+	const seen = new Set<number>();
+	// First pass: find leaders by walking straight-line runs.
+	let total = 0;
+	while (work.length > 0 && seen.size < limit && total < options.instructionLimit) {
+		const start = work.shift()!;
+		if (seen.has(start)) continue;
+		seen.add(start);
+		let ip = start;
+		for (let n = 0; ; n++) {
+			if (n > 0 && leaders.has(ip)) break;
+			const instruction = decodeAt(ip, decoded, options);
+			if (!instruction) break;
+			const kind = classify(instruction);
+			total++;
+			if (kind === "plain") {
+				if (n + 1 >= options.blockLimit) {
+					leaders.add(instruction.next);
+					work.push(instruction.next);
+					break;
+				}
+				ip = instruction.next;
+				continue;
+			}
+			for (const [target, isEntry] of successors(instruction, kind)) {
+				if (!leaders.has(target) && !options.source.executed(target)) continue;
+				leaders.add(target);
+				if (isEntry) entries.add(target);
+				if (!seen.has(target)) work.push(target);
+			}
+			break;
+		}
+	}
+	// Second pass: cut at leaders.
+	const blocks = new Map<number, UnitBlock>();
+	for (const start of seen) {
+		const instructions: UnitInstruction[] = [];
+		let ip = start;
+		let terminator: Terminator | undefined;
+		while (!terminator) {
+			if (instructions.length > 0 && leaders.has(ip)) {
+				terminator = { kind: "fall", next: ip };
+				break;
+			}
+			const instruction = decodeAt(ip, decoded, options);
+			if (!instruction) {
+				terminator = { kind: "interpret", ip, next: undefined };
+				break;
+			}
+			const kind = classify(instruction);
+			if (kind === "interpret") {
+				terminator = { kind: "interpret", ip, next: instruction.next };
+				break;
+			}
+			instructions.push(instruction);
+			ip = instruction.next;
+			if (kind === "jump") {
+				const conditional = instruction.decoded.instance?.meaning.jump?.when !== undefined;
+				terminator = { kind, target: directTarget(instruction), next: conditional ? instruction.next : undefined };
+			} else if (kind === "call") terminator = { kind, target: directTarget(instruction), next: instruction.next };
+			else if (kind === "indirect") {
+				const isCall = (instruction.decoded.instance?.meaning.stores.length ?? 0) > 0;
+				terminator = { kind, next: isCall ? instruction.next : undefined };
+			} else if (instructions.length >= options.blockLimit && !leaders.has(ip)) {
+				terminator = { kind: "fall", next: ip };
+			}
+		}
+		blocks.set(start, { ip: start, instructions, terminator, entry: entries.has(start) });
+	}
+	return blocks;
+}
+
+type Kind = "plain" | "jump" | "call" | "indirect" | "interpret";
+
+/** Whether an instruction can be compiled, and what it does to control flow. */
+function classify({ decoded }: UnitInstruction): Kind {
+	const { instance, status } = decoded;
+	if (status !== "ok" || !instance) return "interpret";
+	const { meaning } = instance;
+	const { family } = instance.form;
+	if (meaning.helper || (family.checks?.length ?? 0) > 0) return "interpret";
+	if (meaning.stores.length > 1 || meaning.faults.some((fault) => !fault.when)) return "interpret";
+	if (instance.operands.some((operand) => operand.kind === "sreg" || operand.kind === "fixedSegment"))
+		return "interpret";
+	if (!meaning.jump) return family.ends ? "interpret" : "plain";
+	const direct = instance.operands[0]?.kind === "relative";
+	if (!direct) return "indirect";
+	return meaning.stores.length > 0 ? "call" : "jump";
+}
+
+/** Target of a direct jump or call. */
+function directTarget({ decoded, next }: UnitInstruction): number {
+	const target = next + decoded.immediate;
+	return decoded.operandSize === 16 ? target & 0xffff : target >>> 0;
+}
+
+/** Blocks that follow, and whether they are reached through the head. */
+function* successors(instruction: UnitInstruction, kind: Kind): Generator<[number, boolean]> {
+	const { decoded, next } = instruction;
+	switch (kind) {
+		case "jump":
+			yield [directTarget(instruction), false];
+			if (decoded.instance?.meaning.jump?.when) yield [next, false];
+			return;
+		case "call":
+			yield [directTarget(instruction), true];
+			yield [next, true];
+			return;
+		case "indirect":
+			if ((decoded.instance?.meaning.stores.length ?? 0) > 0) yield [next, true];
+			return;
+		case "interpret":
+			// Whatever comes behind, if anything does: it is entered from the interpreter.
+			if (decoded.status === "ok" && !neverReturns(decoded)) yield [next, true];
+			return;
+	}
+}
+
+function neverReturns({ instance }: Decoded): boolean {
+	return ["iret", "returnFar", "jumpFar", "sysexit"].includes(instance?.meaning.helper?.name ?? "");
+}
+
+function decodeAt(
+	ip: number,
+	known: Map<number, UnitInstruction | undefined>,
+	{ source, decoder, codeSize }: DiscoverOptions,
+): UnitInstruction | undefined {
+	if (known.has(ip)) return known.get(ip);
+	const place = source.at(ip);
+	let found: UnitInstruction | undefined;
+	if (place) {
+		const out = decoder.decode(place.bytes, place.offset, place.offset + Math.min(place.room, 16), codeSize);
+		// An instruction over two pages is the interpreter's.
+		if (out.status !== "truncated" && !(out.status === "tooLong" && place.room < 15)) {
+			const copy = Object.assign(new Decoded(), out);
+			const next = ip + out.length;
+			found = { decoded: copy, ip, next: codeSize === 16 ? next & 0xffff : next >>> 0 };
+		}
+	}
+	known.set(ip, found);
+	return found;
+}
+
+export { inMemory };

@@ -1,0 +1,456 @@
+import { assert } from "../../base/errors.ts";
+import type { Decoded } from "../../isa/decoder.ts";
+import type { Expr, Flag, StateName, Width } from "../../isa/expr.ts";
+import { conditionFor, type FlagKind, flagRule, packFlags } from "../../isa/flags.ts";
+import type { Operand } from "../../isa/operand.ts";
+import { RBP, RSP, SEGMENT } from "../../isa/registers.ts";
+import type { FlagUpdate, Meaning } from "../../isa/semantics.ts";
+import type { Instance } from "../../isa/table.ts";
+import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
+import type { FunctionBuilder } from "../../wasm/function.ts";
+import { flagInputs, printFlagExpr } from "../core/flags.ts";
+import { loadWidth, storeWidth } from "../core/handlers.ts";
+import type { FlagValuesPrinter, Place, Target } from "../emitter.ts";
+import { ARITHMETIC_FLAGS, flagNumber, flagNumbers } from "../flag-state.ts";
+import { F, KEY, SEG, segmentOffset, TLB, TLB_BYTES } from "../layout.ts";
+import { children } from "../print-expr.ts";
+import type { UnitInstruction } from "./discover.ts";
+
+/** Kind and width behind each flag number. */
+const KINDS = new Map([...flagNumbers()].map((entry) => [entry.number, entry]));
+
+/** What is known of the lazy flags at a point of a unit: their kind, or the kinds that the local `fk` may say. */
+export type FlagKnowledge =
+	| { readonly kind: "static"; readonly number: number }
+	/** `others`: it may be a kind beyond `known`. */
+	| { readonly kind: "dynamic"; readonly known: readonly number[]; readonly others: boolean };
+
+/** Most kinds that code for reading flags tells apart. */
+const MOST_KINDS = 4;
+
+const flagReaders = new WeakMap<Instance, boolean>();
+
+/** Whether an instruction needs the flags from before: as a value, or to keep some of them. */
+export function readsFlags(instance: Instance): boolean {
+	let reads = flagReaders.get(instance);
+	if (reads === undefined) {
+		const { flags } = instance.meaning;
+		reads =
+			(flags?.kind === "explicit" && flags.mask !== ARITHMETIC_FLAGS) || roots(instance.meaning).some(mentionsFlags);
+		flagReaders.set(instance, reads);
+	}
+	return reads;
+}
+
+function roots({ loads, faults, stores, writes, registers, flags, jump }: Meaning): Expr[] {
+	const all = [
+		...loads.map((load) => (load.kind === "memory" ? load.offset : undefined)),
+		...faults.map(({ when }) => when),
+		...stores.flatMap((store) => [store.value, store.kind === "memory" ? store.offset : undefined]),
+		...writes.map(({ value }) => value),
+		...registers.map(({ value }) => value),
+		...[flags?.a, flags?.b, flags?.when, jump?.target, jump?.when],
+	];
+	return all.filter((expr) => expr !== undefined);
+}
+
+function mentionsFlags(expr: Expr): boolean {
+	return expr.node.kind === "flag" || expr.node.kind === "condition" || children(expr).some(mentionsFlags);
+}
+
+/** What all instructions of a unit share. */
+export interface UnitFrame {
+	readonly f: FunctionBuilder;
+	readonly st: Local;
+	readonly registers: readonly Local[];
+	readonly fa: Local;
+	readonly fb: Local;
+	readonly fk: Local;
+	/** Mode that the unit is compiled for. */
+	readonly key: number;
+	/** Base and last offset of CS, where it is not flat. */
+	readonly csHigh: number;
+	/** Address of the TLBs of this processor. */
+	readonly tlbArea: number;
+	/** Leaves for the interpreter in front of the current instruction. */
+	leave(): void;
+	/** Notes that a register is written. */
+	wrote(register: number): void;
+	/** Ends the block: a jump of the current instruction. `target` is i32. */
+	branch(target: Ex, when: Ex | undefined): void;
+}
+
+/** Registers live in locals, immediates are constants, and what is not the common case leaves for the interpreter. */
+export class CompiledTarget implements Target {
+	readonly f: FunctionBuilder;
+	flagsKnown: FlagKnowledge;
+	loads: Local[] = [];
+	private readonly frame: UnitFrame;
+	private instruction: UnitInstruction | undefined;
+	/** Values that only this instruction uses, given back behind it. */
+	private temporaries: Local[] = [];
+
+	constructor(frame: UnitFrame, flagsKnown: FlagKnowledge) {
+		this.frame = frame;
+		this.f = frame.f;
+		this.flagsKnown = flagsKnown;
+	}
+
+	/** Makes `instruction` the current one. */
+	start(instruction: UnitInstruction): void {
+		this.instruction = instruction;
+		this.temporaries = [];
+		// Before anything is stored: behind a store there is no way back to the interpreter.
+		const known = this.flagsKnown;
+		const { instance } = instruction.decoded;
+		if (known.kind === "dynamic" && known.others && instance && readsFlags(instance)) {
+			const { fk } = this.frame;
+			const kinds = known.known.slice(0, MOST_KINDS);
+			const told = kinds.map((number) => fk.eq(number)).reduce<Ex>((all, one) => all.or(one), i32(0));
+			this.leaveIf(told.eqz());
+			this.flagsKnown = { kind: "dynamic", known: kinds, others: false };
+		}
+	}
+
+	private get decoded(): Decoded {
+		assert(this.instruction, "an instruction");
+		return this.instruction.decoded;
+	}
+
+	private leaveIf(condition: Ex): void {
+		this.f.if(condition, () => this.frame.leave());
+	}
+
+	check(): void {
+		assert(false, "instructions with checks are interpreted");
+	}
+
+	private registerOf(operand: Operand): number {
+		switch (operand.kind) {
+			case "rm":
+			case "opcodeReg":
+				return this.decoded.rm;
+			case "reg":
+				return this.decoded.reg;
+			case "fixed":
+				return operand.register;
+			default:
+				assert(false, `operand ${operand.code} is no register`);
+		}
+	}
+
+	/** Byte registers 4..7 are the high bytes of 0..3. */
+	private bytePlace(operand: Operand): { register: number; high: boolean } {
+		const n = this.registerOf(operand);
+		const high = operand.width === 8 && operand.kind !== "fixed" && n >= 4 && this.decoded.rex === 0;
+		return { register: high ? n - 4 : n, high };
+	}
+
+	readRegister(operand: Operand): Ex {
+		const { register, high } = this.bytePlace(operand);
+		return this.register(register, operand.width as Width, high);
+	}
+
+	writeRegister(operand: Operand, value: Ex): void {
+		const { register, high } = this.bytePlace(operand);
+		this.setRegister(register, operand.width as Width, high, value);
+	}
+
+	register(register: number, width: Width, high: boolean): Ex {
+		const local = this.frame.registers[register]!;
+		if (high) return local.shrU(8).and(0xff);
+		return width === 32 ? local : local.and(width === 8 ? 0xff : 0xffff);
+	}
+
+	setRegister(register: number, width: Width, high: boolean, value: Ex): void {
+		const local = this.frame.registers[register]!;
+		this.frame.wrote(register);
+		if (width === 32) this.f.set(local, value);
+		else if (high) this.f.set(local, local.and(~0xff00).or(value.shl(8)));
+		else this.f.set(local, local.and(width === 8 ? ~0xff : ~0xffff).or(value));
+	}
+
+	load(index: number): Ex {
+		return this.loads[index]!;
+	}
+
+	immediate(operand: number, width: Width): Ex {
+		const operands = this.decoded.instance?.operands ?? [];
+		const first = operands.findIndex((candidate) => candidate.immediateBytes > 0) === operand;
+		const value = first ? this.decoded.immediate : this.decoded.immediate2;
+		if (width === 64) return i64(value);
+		return i32(width === 32 ? value : value & (width === 8 ? 0xff : 0xffff));
+	}
+
+	/** Prints `read` for the kind in force; {@link start} has made sure that it is one that is told apart. */
+	private withFlags(read: (number: number) => Ex): Ex {
+		const known = this.flagsKnown;
+		if (known.kind === "static") return read(known.number);
+		const { f } = this;
+		const result = f.local("i32");
+		const chain = (n: number): void => {
+			const number = known.known[n];
+			if (number === undefined) f.unreachable();
+			else if (n === known.known.length - 1) f.set(result, read(number));
+			else
+				f.if(
+					this.frame.fk.eq(number),
+					() => f.set(result, read(number)),
+					() => chain(n + 1),
+				);
+		};
+		chain(0);
+		return result;
+	}
+
+	private readonly kindOf = (number: number): { kind: FlagKind; width: Width; a: Expr; b: Expr } => {
+		const { kind, width } = KINDS.get(number)!;
+		const [a, b] = flagInputs(kind, width);
+		return { kind, width, a, b };
+	};
+
+	private printFlags(expr: Expr): Ex {
+		return printFlagExpr(this.f, expr, this.frame.fa, this.frame.fb);
+	}
+
+	flag(flag: Flag): Ex {
+		return this.withFlags((number) => {
+			const { kind, width, a, b } = this.kindOf(number);
+			return this.printFlags(flagRule(kind, width, a, b)[flag]);
+		});
+	}
+
+	condition(code: number): Ex {
+		return this.withFlags((number) => {
+			const { kind, width, a, b } = this.kindOf(number);
+			return this.printFlags(conditionFor(kind, width, a, b, code));
+		});
+	}
+
+	private packedFlags(): Ex {
+		return this.withFlags((number) => {
+			const { kind, width, a, b } = this.kindOf(number);
+			return this.printFlags(kind === "explicit" ? a : packFlags(flagRule(kind, width, a, b)));
+		});
+	}
+
+	nextIp(width: Width): Ex {
+		assert(this.instruction && width !== 64, "next IP");
+		return i32(width === 16 ? this.instruction.next & 0xffff : this.instruction.next);
+	}
+
+	/** Effective address as i32. */
+	private address(): Ex {
+		const { base, index, scale, displacement, addressSize } = this.decoded;
+		let sum: Ex | undefined = base >= 0 ? this.frame.registers[base] : undefined;
+		if (index >= 0) {
+			const scaled = this.frame.registers[index]!.shl(scale);
+			sum = sum ? sum.add(scaled) : scaled;
+		}
+		sum = sum ? sum.add(displacement) : i32(displacement);
+		return addressSize === 16 ? sum.and(0xffff) : sum;
+	}
+
+	effectiveAddress(): Ex {
+		return this.address().extU();
+	}
+
+	segment(): Ex {
+		return i32(this.decoded.segment);
+	}
+
+	registerNumber(operand: number): Ex {
+		return i32(this.registerOf(this.decoded.instance!.operands[operand]!));
+	}
+
+	addressSize(): Ex {
+		return i32(this.decoded.addressSize / 8);
+	}
+
+	addressMask(): Ex {
+		return i64(this.decoded.addressSize === 16 ? 0xffffn : 0xffffffffn);
+	}
+
+	repeat(): Ex {
+		return i32(this.decoded.repeat);
+	}
+
+	state(_name: StateName, _width: Width): Ex {
+		const { st } = this.frame;
+		switch (_name) {
+			case "cr0":
+				return this.narrow(F.cr0.of(st).wrap(), _width);
+			case "cpl":
+				return F.cpl.of(st);
+			case "ldtrSelector":
+				return this.narrow(st.load("i32", segmentOffset(SEGMENT.ldtr) + SEG.selector.offset), _width);
+			case "trSelector":
+				return this.narrow(st.load("i32", segmentOffset(SEGMENT.tr) + SEG.selector.offset), _width);
+		}
+	}
+
+	private narrow(value: Ex, width: Width): Ex {
+		return width === 16 ? value.and(0xffff) : value;
+	}
+
+	operandOffset(operand: Operand): Ex {
+		return operand.kind === "offset" ? i32(this.decoded.immediate).extU() : this.effectiveAddress();
+	}
+
+	/** Linear address, i32, of an access; leaves where a limit or right might be violated. */
+	private linear(segment: number | "operand", offset: Ex, bytes: number, write: boolean): Local {
+		const { f, frame } = this;
+		const n = segment === "operand" ? this.decoded.segment : segment;
+		const off = this.temporary(offset.wrap());
+		// ES, CS, SS and DS are flat in flat units, but CS cannot be written.
+		if ((frame.key & KEY.flat) !== 0 && n < 4 && !(n === SEGMENT.cs)) return off;
+		const at = segmentOffset(n);
+		const { st } = frame;
+		const wide = off.extU();
+		const high = (write ? SEG.writeHigh : SEG.readHigh).of(st, at);
+		this.leaveIf(
+			SEG.low
+				.of(st, at)
+				.gtS(wide)
+				.or(wide.add(bytes - 1).gtS(high)),
+		);
+		f.set(off, off.add(st.load("i32", at + SEG.base.offset)));
+		return off;
+	}
+
+	private temporary(value: Ex): Local {
+		const local = this.f.let(value);
+		this.temporaries.push(local);
+		return local;
+	}
+
+	/** Offset of the TLB entry from the table, and the check that the whole access lies in the cached page. */
+	private lookup(linear: Local, bytes: number, table: number): Local {
+		const entry = this.temporary(linear.shrU(8).and(0xfff0));
+		const page = bytes === 1 ? linear.and(-4096) : linear.add(bytes - 1).and(-4096);
+		this.leaveIf(entry.load("i32", table + TLB.tag.offset).ne(page));
+		return entry;
+	}
+
+	private tlb(write: boolean): number {
+		const user = (this.frame.key & KEY.user) !== 0;
+		return this.frame.tlbArea + (user ? 3 * TLB_BYTES : 0) + (write ? TLB_BYTES : 0);
+	}
+
+	loadMemory(segment: number | "operand", offset: Ex, width: Width, modify: boolean): { value: Local; place?: Place } {
+		const { f } = this;
+		const bytes = width / 8;
+		const linear = this.linear(segment, offset, bytes, modify);
+		const table = this.tlb(modify);
+		const entry = this.lookup(linear, bytes, table);
+		const host = linear.add(entry.load("i32", table + TLB.addend.offset));
+		if (!modify) return { value: f.let(loadWidth(host, width, 0)) };
+		const place = this.temporary(host);
+		return { value: f.let(loadWidth(place, width, 0)), place: { host: place, linear } };
+	}
+
+	storeMemory(segment: number | "operand", offset: Ex, width: Width, value: Ex): void {
+		const bytes = width / 8;
+		const linear = this.linear(segment, offset, bytes, true);
+		const table = this.tlb(true);
+		const entry = this.lookup(linear, bytes, table);
+		storeWidth(this.f, linear.add(entry.load("i32", table + TLB.addend.offset)), width, value);
+	}
+
+	storePlace(place: Place, width: Width, value: Ex): void {
+		storeWidth(this.f, place.host, width, value);
+	}
+
+	private get wide(): boolean {
+		return (this.frame.key & KEY.stack32) !== 0;
+	}
+
+	stackOffset(delta: number): Ex {
+		const sp = this.frame.registers[RSP]!.add(delta);
+		return (this.wide ? sp : sp.and(0xffff)).extU();
+	}
+
+	frameOffset(): Ex {
+		const bp = this.frame.registers[RBP]!;
+		return (this.wide ? bp : bp.and(0xffff)).extU();
+	}
+
+	probeStack(): void {
+		assert(false, "instructions with several stores are interpreted");
+	}
+
+	moveStack(delta: number, extra: Ex | undefined, fromFrame: boolean): void {
+		const sp = this.frame.registers[RSP]!;
+		let moved = (fromFrame ? this.frame.registers[RBP]! : sp).add(delta);
+		if (extra) moved = moved.add(extra);
+		this.frame.wrote(RSP);
+		this.f.set(sp, this.wide ? moved : sp.and(~0xffff).or(moved.and(0xffff)));
+	}
+
+	setFlags(update: FlagUpdate, values: FlagValuesPrinter): void {
+		const { f, frame } = this;
+		const number = flagNumber(update.kind, update.kind === "explicit" ? 32 : update.width);
+		const when = update.when && values.print(update.when);
+		if (when?.constant !== undefined && Number(when.constant) === 0) return;
+		if (!when || when.constant !== undefined) {
+			this.storeFlags(update, values);
+			this.flagsKnown = { kind: "static", number };
+			return;
+		}
+		const before = this.flagsKnown;
+		const partial = update.kind === "explicit" && update.mask !== ARITHMETIC_FLAGS;
+		const old = partial ? f.let(this.packedFlags()) : undefined;
+		f.if(
+			when,
+			() => {
+				values.conditional(() => this.storeFlags(update, values, old));
+				f.set(frame.fk, number);
+			},
+			() => {
+				if (before.kind === "static") f.set(frame.fk, before.number);
+			},
+		);
+		this.flagsKnown = {
+			kind: "dynamic",
+			known: [...new Set([number, ...(before.kind === "static" ? [before.number] : before.known)])],
+			others: before.kind === "dynamic" && before.others,
+		};
+	}
+
+	private storeFlags({ kind, a, b, mask }: FlagUpdate, values: FlagValuesPrinter, packed?: Local): void {
+		const { f, frame } = this;
+		let valueA = values.print(a);
+		const valueB = b && f.let(values.print(b));
+		if (kind === "explicit" && mask !== ARITHMETIC_FLAGS) {
+			valueA = (packed ?? this.packedFlags()).and(~mask).or(valueA);
+		}
+		f.set(frame.fa, valueA);
+		if (valueB) {
+			f.set(frame.fb, valueB);
+			f.release(valueB);
+		}
+	}
+
+	fault(_vector: number, _errorCode: number | undefined, when: Ex | undefined): void {
+		assert(when, "instructions that always fault are interpreted");
+		this.leaveIf(when);
+	}
+
+	jump(target: Ex, width: Width, when: Ex | undefined, commit: () => void): void {
+		assert(width !== 64, "width of a jump");
+		const { frame } = this;
+		const flat = (frame.key & KEY.flat) !== 0;
+		// Targets beyond the limit of CS: the interpreter raises the fault.
+		if (!flat && target.constant === undefined) this.leaveIf(target.gtU(frame.csHigh));
+		commit();
+		frame.branch(target, when);
+	}
+
+	helper(): void {
+		assert(false, "helpers are interpreted");
+	}
+
+	done(): void {
+		this.f.release(...this.temporaries.splice(0));
+	}
+}

@@ -1,0 +1,476 @@
+import { assert } from "../../base/errors.ts";
+import { type Ex, i32, type Local } from "../../wasm/expression.ts";
+import type { FunctionBuilder, Label } from "../../wasm/function.ts";
+import type { ModuleBuilder } from "../../wasm/module.ts";
+import { emitInstruction } from "../emitter.ts";
+import { flagNumber } from "../flag-state.ts";
+import { F, GPRS, KEY, SEG, segmentOffset } from "../layout.ts";
+import type { UnitBlock, UnitInstruction } from "./discover.ts";
+import { type Flow, structure } from "./structure.ts";
+import { CompiledTarget, type FlagKnowledge, type UnitFrame } from "./target.ts";
+
+/** What a unit returns to the run loop. */
+export const UNIT_RESULT = {
+	/** RIP is set: look up what is there. */
+	go: 0,
+	/** The next block wants to be interpreted: something missed, or the budget is low. */
+	interpret: 1,
+	/** The pages that the unit was compiled from must be looked at again. */
+	stale: 3,
+} as const;
+
+const CS = 1;
+
+/** What a unit is compiled for and what it may take as constant. */
+export interface UnitPlan {
+	readonly blocks: ReadonlyMap<number, UnitBlock>;
+	readonly key: number;
+	/** CS, where it is not flat: checked on entry. */
+	readonly csBase: number;
+	readonly csHigh: number;
+	readonly tlbArea: number;
+	/** Address of a word that must equal F.generation on entry; 0 where the code lies in one page. */
+	readonly generationWord: number;
+	/** Takes `bytes` of zeroed VM memory for tables. */
+	allocate(bytes: number): number;
+	readonly words: Int32Array;
+}
+
+export interface PrintedUnit {
+	readonly f: FunctionBuilder;
+	/** Number to pass as the entry for each IP that can be entered. */
+	readonly entries: ReadonlyMap<number, number>;
+}
+
+interface Target {
+	readonly label: Label;
+	/** The block's number goes into `entry` first: a dispatcher is on the way. */
+	readonly dispatch: boolean;
+}
+
+/** Sites: how far the block had come, what kind its flags had, what to return. */
+const SITE_WORDS = 4;
+
+/** Prints a unit: one function `(state, entry) → UNIT_RESULT` for a set of blocks. */
+export class UnitPrinter {
+	private readonly plan: UnitPlan;
+	private readonly f: FunctionBuilder;
+	private readonly st: Local;
+	private readonly entry: Local;
+	private readonly registers: Local[];
+	private readonly fa: Local;
+	private readonly fb: Local;
+	private readonly fk: Local;
+	private readonly budget: Local;
+	private readonly ip: Local;
+	private readonly site: Local;
+	private readonly numbers = new Map<number, number>();
+	private readonly order: UnitBlock[];
+	private readonly knowledge = new Map<number, FlagKnowledge>();
+	private readonly targets = new Map<number, Target>();
+	private readonly written = new Set<number>();
+	private readonly sites: number[][] = [];
+	private readonly siteKeys = new Map<string, number>();
+	private readonly siteTable: number;
+	/** Table of indirect targets: block number + 1 by IP. */
+	private readonly mapFirst: number;
+	private readonly mapSize: number;
+	private readonly map: number;
+	private head: Label | undefined;
+	private leaveAtSite: Label | undefined;
+	private leaveAtIp: Label | undefined;
+
+	constructor(m: ModuleBuilder, name: string, plan: UnitPlan) {
+		this.plan = plan;
+		const f = m.func(name, ["i32", "i32"], ["i32"]);
+		this.f = f;
+		this.st = f.param(0);
+		this.entry = f.param(1);
+		this.registers = Array.from({ length: 8 }, () => f.local("i32"));
+		this.fa = f.local("i32");
+		this.fb = f.local("i32");
+		this.fk = f.local("i32");
+		this.budget = f.local("i32");
+		this.ip = f.local("i32");
+		this.site = f.local("i32");
+		this.order = [...plan.blocks.values()];
+		this.order.forEach((block, n) => {
+			this.numbers.set(block.ip, n);
+		});
+		const entries = this.order.filter((block) => block.entry).map((block) => block.ip);
+		this.mapFirst = Math.min(...entries);
+		this.mapSize = Math.max(...entries) - this.mapFirst + 1;
+		this.map = this.mapSize <= 65536 ? plan.allocate(this.mapSize * 2) : 0;
+		this.siteTable = plan.allocate(this.siteBound() * SITE_WORDS * 4);
+		if (this.map !== 0) {
+			for (const ip of entries) {
+				const at = this.map + (ip - this.mapFirst) * 2;
+				const shift = (at & 2) * 8;
+				plan.words[at >> 2]! |= (this.numbers.get(ip)! + 1) << shift;
+			}
+		}
+	}
+
+	/** No more sites than this can come up: a few per instruction and block. */
+	private siteBound(): number {
+		return this.order.reduce((sum, block) => sum + block.instructions.length + 4, 4) * 2;
+	}
+
+	print(): PrintedUnit {
+		const { f, st, plan } = this;
+		this.analyseFlags();
+		const checks = plan.allocate(this.order.length * 4);
+		this.order.forEach((block, n) => {
+			plan.words[(checks >> 2) + n] = block.ip;
+		});
+		const entries = new Map(
+			this.order.filter((block) => block.entry).map((block) => [block.ip, this.numbers.get(block.ip)!]),
+		);
+		// The same memory may be seen at other addresses: this code is for these.
+		f.returnIf(this.entry.shl(2).load("i32", checks).ne(F.rip.of(st).wrap()), UNIT_RESULT.interpret);
+		if (plan.generationWord !== 0) {
+			f.returnIf(i32(plan.generationWord).load("i32").ne(F.generation.of(st)), UNIT_RESULT.stale);
+		}
+		if ((plan.key & KEY.flat) === 0) {
+			const at = segmentOffset(CS);
+			f.returnIf(st.load("i32", at + SEG.base.offset).ne(plan.csBase), UNIT_RESULT.interpret);
+			f.returnIf(st.load("i32", at + SEG.fetchHigh.offset).ne(plan.csHigh), UNIT_RESULT.interpret);
+		}
+		this.registers.forEach((local, n) => {
+			f.set(local, st.load("i32", GPRS + n * 8));
+		});
+		f.set(this.fa, st.load("i32", F.flagA.offset));
+		f.set(this.fb, st.load("i32", F.flagB.offset));
+		f.set(this.fk, F.flagKind.of(st));
+		f.set(this.budget, F.budget.of(st));
+		f.block((atIp) => {
+			this.leaveAtIp = atIp;
+			f.block((atSite) => {
+				this.leaveAtSite = atSite;
+				f.loop((head) => {
+					this.head = head;
+					const flow = structure(
+						this.order.map((block) => ({
+							id: this.numbers.get(block.ip)!,
+							next: this.directSuccessors(block),
+							entry: block.entry,
+						})),
+					);
+					this.sequence(flow, new Set(entries.values()), undefined, new Set());
+				});
+				f.unreachable();
+			});
+			f.set(this.ip, this.site.load("i32", this.siteTable));
+		});
+		F.rip.set(f, st, this.ip.extU());
+		F.budget.set(f, st, this.budget.add(this.site.load("i32", this.siteTable + 4)));
+		const kind = f.let(this.site.load("i32", this.siteTable + 8));
+		F.flagKind.set(f, st, kind.when(kind.geS(0), this.fk));
+		f.store("i32", st, this.fa, F.flagA.offset);
+		f.store("i32", st, this.fb, F.flagB.offset);
+		for (const n of this.written) f.store("i64", st, this.registers[n]!.extU(), GPRS + n * 8);
+		f.return(this.site.load("i32", this.siteTable + 12));
+		assert(this.sites.length <= this.siteBound(), "sites");
+		plan.words.set(this.sites.flat(), this.siteTable >> 2);
+		return { f, entries };
+	}
+
+	/** Blocks that a block branches to without going through the head. */
+	private directSuccessors({ terminator }: UnitBlock): number[] {
+		const ips =
+			terminator.kind === "fall"
+				? [terminator.next]
+				: terminator.kind === "jump"
+					? [terminator.target, ...(terminator.next === undefined ? [] : [terminator.next])]
+					: [];
+		return ips.map((ip) => this.numbers.get(ip)).filter((n) => n !== undefined);
+	}
+
+	/** What is known of the flags at the start of each block. */
+	private analyseFlags(): void {
+		const out = new Map<number, FlagKnowledge | undefined>();
+		const setters = new Set<number>();
+		for (const block of this.order) {
+			for (const { decoded } of block.instructions) {
+				const flags = decoded.instance?.meaning.flags;
+				if (flags) setters.add(flagNumber(flags.kind, flags.kind === "explicit" ? 32 : flags.width));
+			}
+		}
+		const anything: FlagKnowledge = { kind: "dynamic", known: likelyFirst(setters), others: true };
+		const predecessors = new Map<number, number[]>();
+		for (const block of this.order) {
+			const from = this.numbers.get(block.ip)!;
+			for (const to of this.directSuccessors(block)) predecessors.set(to, [...(predecessors.get(to) ?? []), from]);
+		}
+		for (let changed = true; changed; ) {
+			changed = false;
+			this.order.forEach((block, n) => {
+				const before = JSON.stringify(this.knowledge.get(n));
+				const ins = (predecessors.get(n) ?? []).map((p) => out.get(p)).filter((known) => known !== undefined);
+				const known = block.entry ? anything : ins.length === 0 ? undefined : meet(ins, anything);
+				if (known) this.knowledge.set(n, known);
+				if (JSON.stringify(known) !== before) changed = true;
+				const after = known && afterBlock(block, known);
+				if (JSON.stringify(after) !== JSON.stringify(out.get(n))) changed = true;
+				out.set(n, after);
+			});
+		}
+		this.order.forEach((_, n) => {
+			if (!this.knowledge.has(n)) this.knowledge.set(n, anything);
+		});
+	}
+
+	/**
+	 * Prints items so that a branch to an item goes to the end of a block that ends in front of it.
+	 * @param dispatched numbers that a dispatcher in front of the first item sends on their way
+	 * @param after label that is reached by falling out of the last item
+	 * @param cut heads of enclosing loops: branches to them go back to the loops
+	 */
+	private sequence(
+		items: readonly Flow[],
+		dispatched: ReadonlySet<number> | undefined,
+		after: Label | undefined,
+		cut: ReadonlySet<number>,
+	): void {
+		const { f } = this;
+		const labels: Label[] = [];
+		const lowest = dispatched ? 0 : 1;
+		const saved = new Map<number, Target | undefined>();
+		const sendTo = new Map<number, Label>();
+		for (let n = items.length - 1; n >= lowest; n--) {
+			const label = f.openBlock();
+			labels[n] = label;
+			const item = items[n]!;
+			const members = item.kind === "node" ? [item.id] : item.members;
+			for (const id of members) {
+				sendTo.set(id, label);
+				if (cut.has(id)) continue;
+				saved.set(id, this.targets.get(id));
+				this.targets.set(id, { label, dispatch: item.kind === "loop" && item.dispatches });
+			}
+		}
+		if (dispatched) {
+			const first = labels[0]!;
+			const table = this.order.map((_, id) => (dispatched.has(id) ? (sendTo.get(id) ?? first) : first));
+			f.brTable(this.entry, table, first);
+			f.close();
+		}
+		items.forEach((item, n) => {
+			const next = n + 1 < items.length ? labels[n + 1] : after;
+			if (item.kind === "node") this.block(this.order[item.id]!, next);
+			else this.loop(item, next, cut);
+			if (n + 1 < items.length) f.close();
+		});
+		for (const [id, target] of saved) {
+			if (target) this.targets.set(id, target);
+			else this.targets.delete(id);
+		}
+	}
+
+	private loop(flow: Flow & { kind: "loop" }, after: Label | undefined, cut: ReadonlySet<number>): void {
+		const label = this.f.openLoop();
+		const saved = flow.heads.map((id) => this.targets.get(id));
+		for (const id of flow.heads) this.targets.set(id, { label, dispatch: flow.dispatches });
+		this.sequence(
+			flow.body,
+			flow.dispatches ? new Set([...flow.heads, ...flow.through]) : undefined,
+			after,
+			new Set([...cut, ...flow.heads]),
+		);
+		flow.heads.forEach((id, n) => {
+			const target = saved[n];
+			if (target) this.targets.set(id, target);
+		});
+		this.f.close();
+	}
+
+	/** Number of the site (times its size) for leaving with these facts. */
+	private siteFor(ip: number, notRun: number, known: FlagKnowledge, result: number): number {
+		const kind = known.kind === "static" ? known.number : -1;
+		const words = [ip | 0, notRun, kind, result];
+		const key = words.join();
+		let n = this.siteKeys.get(key);
+		if (n === undefined) {
+			n = this.sites.length;
+			this.sites.push(words);
+			this.siteKeys.set(key, n);
+		}
+		return n * SITE_WORDS * 4;
+	}
+
+	private leave(ip: number, notRun: number, known: FlagKnowledge, result: number): void {
+		this.f.set(this.site, this.siteFor(ip, notRun, known, result));
+		this.f.br(this.leaveAtSite!);
+	}
+
+	private block(block: UnitBlock, fallThrough: Label | undefined): void {
+		const { f } = this;
+		const count = block.instructions.length;
+		let known = this.knowledge.get(this.numbers.get(block.ip)!)!;
+		if (count > 0) {
+			f.if(this.budget.ltS(count), () => this.leave(block.ip, 0, known, UNIT_RESULT.interpret));
+			f.set(this.budget, this.budget.sub(count));
+		}
+		let current: UnitInstruction | undefined;
+		let index = 0;
+		const frame: UnitFrame = {
+			f,
+			st: this.st,
+			registers: this.registers,
+			fa: this.fa,
+			fb: this.fb,
+			fk: this.fk,
+			key: this.plan.key,
+			csHigh: this.plan.csHigh,
+			tlbArea: this.plan.tlbArea,
+			// What was known before this instruction: it has not set any flags yet.
+			leave: () => this.leave(current!.ip, count - index, known, UNIT_RESULT.interpret),
+			wrote: (register) => this.written.add(register),
+			branch: (target, when) => this.branch(block, target, when, compiled.flagsKnown, fallThrough),
+		};
+		const compiled: CompiledTarget = new CompiledTarget(frame, known);
+		for (const instruction of block.instructions) {
+			current = instruction;
+			known = compiled.flagsKnown;
+			compiled.start(instruction);
+			known = compiled.flagsKnown;
+			emitInstruction(instruction.decoded.instance!, compiled, (loads) => {
+				compiled.loads = loads;
+			});
+			f.release(...compiled.loads);
+			index++;
+		}
+		const { terminator } = block;
+		if (terminator.kind === "fall") this.goTo(terminator.next, compiled.flagsKnown, fallThrough);
+		else if (terminator.kind === "interpret") this.leave(terminator.ip, 0, compiled.flagsKnown, UNIT_RESULT.interpret);
+	}
+
+	/** The end of a block with a jump. */
+	private branch(
+		{ terminator }: UnitBlock,
+		target: Ex,
+		when: Ex | undefined,
+		known: FlagKnowledge,
+		fallThrough: Label | undefined,
+	): void {
+		const { f } = this;
+		if (terminator.kind === "jump") {
+			if (!when) {
+				this.goTo(terminator.target, known, fallThrough);
+				return;
+			}
+			assert(terminator.next !== undefined, "a conditional jump falls through");
+			this.goToIf(when, terminator.target, known);
+			this.goTo(terminator.next, known, fallThrough);
+			return;
+		}
+		if (terminator.kind === "call") {
+			this.throughHead(terminator.target, known);
+			return;
+		}
+		assert(terminator.kind === "indirect", "how a block ends");
+		f.set(this.ip, target);
+		if (this.map !== 0) {
+			const offset = f.let(this.ip.sub(this.mapFirst));
+			f.if(offset.ltU(this.mapSize), () => {
+				f.set(this.entry, offset.shl(1).load("i32_16u", this.map));
+				f.if(this.entry.ne(0), () => {
+					f.set(this.entry, this.entry.sub(1));
+					this.announce(known, true);
+					f.br(this.head!);
+				});
+			});
+			f.release(offset);
+		}
+		this.leaveTo(known);
+	}
+
+	/** Leaves for the IP in `ip`. */
+	private leaveTo(known: FlagKnowledge): void {
+		this.f.set(this.site, this.siteFor(0, 0, known, UNIT_RESULT.go));
+		this.f.br(this.leaveAtIp!);
+	}
+
+	/** Puts a kind that is only known here into `fk`, for a block that does not know it. */
+	private announce(known: FlagKnowledge, wanted: boolean): void {
+		if (wanted && known.kind === "static") this.f.set(this.fk, known.number);
+	}
+
+	/** Calls and entries: to a block by its number, through the head. */
+	private throughHead(ip: number, known: FlagKnowledge): void {
+		const number = this.numbers.get(ip);
+		if (number === undefined) {
+			this.leave(ip, 0, known, UNIT_RESULT.go);
+			return;
+		}
+		this.f.set(this.entry, number);
+		this.announce(known, true);
+		this.f.br(this.head!);
+	}
+
+	private goTo(ip: number, known: FlagKnowledge, fallThrough: Label | undefined): void {
+		const number = this.numbers.get(ip);
+		if (number === undefined) {
+			this.leave(ip, 0, known, UNIT_RESULT.go);
+			return;
+		}
+		const target = this.targets.get(number);
+		assert(target, "a block in reach");
+		this.announce(known, this.knowledge.get(number)?.kind === "dynamic");
+		if (target.dispatch) this.f.set(this.entry, number);
+		if (target.label !== fallThrough || target.dispatch) this.f.br(target.label);
+	}
+
+	private goToIf(when: Ex, ip: number, known: FlagKnowledge): void {
+		const number = this.numbers.get(ip);
+		const target = number === undefined ? undefined : this.targets.get(number);
+		const simple =
+			target && !target.dispatch && !(known.kind === "static" && this.knowledge.get(number!)?.kind === "dynamic");
+		if (simple) this.f.brIf(target.label, when);
+		else this.f.if(when, () => this.goTo(ip, known, undefined));
+	}
+}
+
+/** Subtractions and logic first: those are what conditions mostly look at. */
+function likelyFirst(numbers: ReadonlySet<number>): number[] {
+	const rank = (n: number): number => (n >> 2 === 2 ? 0 : n >> 2 === 4 ? 1 : n >> 2 === 6 ? 2 : 3);
+	return [...numbers].sort((a, b) => rank(a) - rank(b) || a - b);
+}
+
+/** What holds whichever way a block is reached. */
+function meet(ins: readonly FlagKnowledge[], anything: FlagKnowledge): FlagKnowledge {
+	const [first] = ins;
+	if (first?.kind === "static" && ins.every((known) => known.kind === "static" && known.number === first.number))
+		return first;
+	const known = new Set<number>();
+	let others = false;
+	for (const each of ins) {
+		if (each.kind === "static") known.add(each.number);
+		else {
+			for (const number of each.known) known.add(number);
+			others ||= each.others;
+		}
+	}
+	if (others) return anything;
+	return { kind: "dynamic", known: likelyFirst(known), others };
+}
+
+/** What is known behind a block; must agree with what CompiledTarget does. */
+function afterBlock(block: UnitBlock, before: FlagKnowledge): FlagKnowledge {
+	let known = before;
+	for (const { decoded } of block.instructions) {
+		const flags = decoded.instance?.meaning.flags;
+		if (!flags) continue;
+		const number = flagNumber(flags.kind, flags.kind === "explicit" ? 32 : flags.width);
+		if (!flags.when) known = { kind: "static", number };
+		else {
+			const earlier = known.kind === "static" ? [known.number] : known.known;
+			known = {
+				kind: "dynamic",
+				known: [...new Set([number, ...earlier])],
+				others: known.kind === "dynamic" && known.others,
+			};
+		}
+	}
+	return known;
+}
