@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
 import { F } from "../../src/vcpu/layout.ts";
+import { KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY } from "../../src/vcpu/slot-table.ts";
 import { ENGINES, TestGuest } from "../support/engine.ts";
+import { faultOf, installFaultTable } from "../support/fault-table.ts";
 
 const HLT = 0xf4;
 const [MOVSB, MOVSD, CMPSB, STOSB, STOSD, LODSD, SCASB] = [0xa4, 0xa5, 0xa6, 0xaa, 0xab, 0xad, 0xae];
@@ -230,6 +232,78 @@ describe.each(ENGINES)("string instructions on the %s engine", (engine) => {
 		expect([guest.register("eax"), guest.register("ecx"), guest.processor.retired()]).toEqual([77, 0, 4]);
 	});
 
+	it("REP MOVSB into a readonly slot makes one exit per element and never changes it", async () => {
+		const guest = await TestGuest.create(engine, {
+			code: [REP, MOVSB, HLT],
+			memory: { 131072: [1, 2, 3] },
+			registers: { esi: 0x20000, edi: RAM + 0x10, ecx: 3 },
+		});
+		const rom = addSlot(guest, RAM, KVM_MEM_READONLY);
+		rom.fill(0xcc);
+		for (let n = 0; n < 3; n++) {
+			expect(guest.run()).toBe(EXIT_REASON.mmio);
+			const { exit } = guest.vcpu;
+			expect([exit.isWrite, exit.physAddr, exit.len, exit.data[0]]).toEqual([true, RAM + 0x10 + n, 1, n + 1]);
+			expect(guest.eip).toBe(n < 2 ? CODE : CODE + 2);
+		}
+		guest.runToHalt();
+		expect(rom.every((byte) => byte === 0xcc)).toBe(true);
+	});
+
+	it("marks every page that it fills as dirty", async () => {
+		const guest = await TestGuest.create(engine, {
+			code: [REP, STOSD, HLT],
+			registers: { edi: RAM + 0x1ff0, ecx: 0x2000 / 4, eax: 0x01020304 },
+		});
+		addSlot(guest, RAM, KVM_MEM_LOG_DIRTY_PAGES, 8);
+		guest.runToHalt();
+		const dirty = new Uint8Array(8);
+		expect(guest.vm.dirtyLog.getDirtyLog(1, dirty)).toBe(0);
+		expect([...dirty]).toEqual([0b1110, 0, 0, 0, 0, 0, 0, 0]);
+		// Reading the log takes the write permission away again.
+		guest.setRegister("ecx", 1);
+		guest.setRegister("edi", RAM);
+		guest.processor.set64(F.rip, BigInt(CODE));
+		guest.runToHalt();
+		expect(guest.vm.dirtyLog.getDirtyLog(1, dirty)).toBe(0);
+		expect(dirty[0]).toBe(1);
+	});
+
+	it("overwrites code that runs next", async () => {
+		const guest = await TestGuest.create(engine, {
+			// rep stosb over three INC ESI; then the last HLT is not reached
+			code: [REP, STOSB, 0x46, 0x46, 0x46, HLT],
+			registers: { esi: 5, edi: CODE + 3, ecx: 2, eax: HLT },
+		});
+		guest.runToHalt();
+		expect([guest.register("esi"), guest.eip]).toEqual([6, CODE + 4]);
+	});
+
+	it("goes on where it was after a page fault in the middle", async () => {
+		const guest = await TestGuest.create(engine, {
+			code: [REP, MOVSD, HLT],
+			memory: { 131072: counting(0x2000) },
+			registers: { esi: 0x20000, edi: 0x30800, ecx: 0x800 },
+		});
+		installFaultTable(guest);
+		const table = new DataView(guest.ram.buffer, guest.ram.byteOffset);
+		table.setUint32(0x1e000, 0x1f003, true);
+		for (let page = 0; page < 64; page++) table.setUint32(0x1f000 + page * 4, (page << 12) | 3, true);
+		table.setUint32(0x1f000 + 0x31 * 4, 0, true);
+		guest.processor.set64(F.cr3, 0x1e000n);
+		guest.processor.set64(F.cr0, 0x80000011n);
+		guest.processor.refresh();
+		expect(faultOf(guest)).toBe(14);
+		expect(guest.processor.get64(F.cr2)).toBe(0x31000n);
+		expect([guest.register("ecx"), guest.register("edi"), guest.register("esi")]).toEqual([0x600, 0x31000, 0x20800]);
+		// Behind the handler's HLT: add esp,4; iret.
+		guest.ram.set([0x83, 0xc4, 0x04, 0xcf], guest.eip);
+		table.setUint32(0x1f000 + 0x31 * 4, 0x31003, true);
+		guest.runToHalt();
+		expect(guest.eip).toBe(CODE + 3);
+		expect(Buffer.compare(guest.ram.subarray(0x30800, 0x32800), counting(0x2000))).toBe(0);
+	});
+
 	it("copies at the speed of memory, not of instructions", async () => {
 		const copy = 0x20000;
 		const guest = await TestGuest.create(engine, {
@@ -244,6 +318,14 @@ describe.each(ENGINES)("string instructions on the %s engine", (engine) => {
 		expect(perByte).toBeLessThan(1);
 	});
 });
+
+/** Gives a guest more memory at `address`, with slot flags. */
+function addSlot({ vm }: TestGuest, address: number, flags: number, pages = 1): Uint8Array {
+	const { userspaceAddr, view } = vm.allocate(pages * 4096);
+	const region = { slot: 1, flags, guestPhysAddr: BigInt(address), memorySize: BigInt(pages * 4096), userspaceAddr };
+	expect(vm.setUserMemoryRegion(region)).toBe(0);
+	return view;
+}
 
 interface StringCase {
 	readonly kind: number;
