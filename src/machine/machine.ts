@@ -18,6 +18,9 @@ const QUANTUM = 2_000_000;
 /** Host milliseconds between two turns of the event loop. */
 const TURN_MS = 10;
 const SEGMENT_CS = 1;
+/** Runs of a block before it is compiled: when it pays, and almost at once to put the compiler to the test. */
+const HEAT_AUTO = 200;
+const HEAT_COMPILED = 4;
 
 /** A machine: a board with a processor, and the loop that runs them. */
 export class Machine implements RunningMachine {
@@ -122,7 +125,13 @@ export class Machine implements RunningMachine {
 		return { vcpu, pc, clock };
 	}
 
-	private async chooseEngine(_vcpu: Vcpu): Promise<void> {}
+	/** The interpreter alone, or with a compiler for hot code (loaded only where it is wanted). */
+	private async chooseEngine({ processor }: Vcpu): Promise<void> {
+		const { engine } = this.config;
+		if (engine === "interpreter") return;
+		const { UnitCompiler } = await import("../vcpu/jit/compiler.ts");
+		processor.setCompiler(new UnitCompiler(processor, engine === "compiled" ? HEAT_COMPILED : HEAT_AUTO));
+	}
 
 	/** Runs until there is an end. */
 	private async loop(vcpu: Vcpu, pc: Pc, clock: GuestClock): Promise<void> {
