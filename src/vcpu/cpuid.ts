@@ -52,11 +52,11 @@ function word(text: string, at: number): number {
 }
 
 /**
- * The processor's CPUID leaves: a Pentium III without MMX, FXSAVE and SSE.
+ * The processor's CPUID leaves: a Pentium III without MMX, FXSAVE and SSE, but with execute-disable.
  * @param apicId number of its local APIC, 8 bits.
  * @param nx whether page-table entries have the execute-disable bit.
  */
-export function defaultCpuid({ apicId = 0, nx = false } = {}): CpuidEntry[] {
+export function defaultCpuid({ apicId = 0, nx = true } = {}): CpuidEntry[] {
 	const leaf = (number: number, eax: number, ebx: number, ecx: number, edx: number): CpuidEntry => ({
 		function: number,
 		index: 0,

@@ -3,8 +3,9 @@ import { Decoder } from "../isa/decoder.ts";
 import { instructionTable } from "../isa/index.ts";
 import { SEGMENT } from "../isa/registers.ts";
 import { CodeSpace } from "./code-space.ts";
+import { EFER } from "./core/control-bits.ts";
 import { loadCore } from "./core/load.ts";
-import { CPUID_ENTRY_SIZE, type CpuidEntry, defaultCpuid, encodeCpuid } from "./cpuid.ts";
+import { CPUID_ENTRY_SIZE, CPUID_EXTENDED_FEATURE, type CpuidEntry, defaultCpuid, encodeCpuid } from "./cpuid.ts";
 import {
 	ATTR,
 	BLOCK_HEADER,
@@ -195,13 +196,15 @@ export class Processor {
 		this.view.setBigUint64(GPRS + n * 8, BigInt.asUintN(64, value), true);
 	}
 
-	/** KVM_SET_CPUID2: what CPUID answers, from now on. */
+	/** KVM_SET_CPUID2: what CPUID answers, and which features there are, from now on. */
 	setCpuid(entries: readonly CpuidEntry[]): void {
 		assert(entries.length <= MAX_CPUID_ENTRIES, "CPUID entries");
 		this.cpuid = entries;
 		const bytes = encodeCpuid(entries);
 		this.memory.bytes(this.get(F.cpuidTable) >>> 0, bytes.length).set(bytes);
 		this.set(F.cpuidCount, entries.length);
+		const extended = entries.find((entry) => entry.function === 0x80000001)?.edx ?? 0;
+		this.set64(F.eferBits, BigInt(extended & CPUID_EXTENDED_FEATURE.nx ? EFER.nxe : 0));
 	}
 
 	/** Width of physical addresses; bits above are reserved in page-table entries. */

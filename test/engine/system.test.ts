@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
+import { defaultCpuid } from "../../src/vcpu/cpuid.ts";
 import { F, SEG, segmentOffset } from "../../src/vcpu/layout.ts";
 import { APIC_BASE, MSR, msrField } from "../../src/vcpu/msr.ts";
 import { ENGINES, type GuestOptions, TestGuest } from "../support/engine.ts";
@@ -362,7 +363,7 @@ describe.each(ENGINES)("model-specific registers on the %s engine", (engine) => 
 		["memory type 3 in the PAT", MSR.pat, 0, 0x03],
 		["machine-check status", MSR.machineCheckBank + 1, 0, 1],
 		["an unknown register", 0x12345678, 0, 0],
-		["EFER without the features", MSR.efer, 0, 1],
+		["EFER.SCE without SYSCALL", MSR.efer, 0, 1],
 	])("a write of %s is #GP", async (_name, number, edx, eax) => {
 		expect(await roundTrip(number, edx, eax)).toBe(GP);
 	});
@@ -373,12 +374,18 @@ describe.each(ENGINES)("model-specific registers on the %s engine", (engine) => 
 		);
 	});
 
+	it("EFER is there with execute-disable only", async () => {
+		expect(await roundTrip(MSR.efer, 0, 0x800)).toEqual([0, 0x800]);
+		const guest = await kernel(engine, { code: [...RDMSR, HLT], registers: { ecx: MSR.efer } });
+		guest.processor.setCpuid(defaultCpuid({ nx: false }));
+		expect(faultOf(guest)).toBe(GP);
+	});
+
 	it("EFER takes the bits that the features allow", async () => {
 		const guest = await kernel(engine, {
 			code: [...WRMSR, ...RDMSR, 0xb0, 0x02, ...WRMSR, HLT],
 			registers: { ecx: MSR.efer, edx: 0, eax: 0x800 },
 		});
-		guest.processor.set64(F.eferBits, 0x800n);
 		expect(faultOf(guest)).toBe(GP);
 		expect(guest.processor.get64(F.efer)).toBe(0x800n);
 	});
