@@ -161,6 +161,8 @@ export const F = {
 	reads: new Field(take(64 * 32), 8),
 	/** Record of the instruction whose reads these are; 0: the next one that reads. */
 	readRecord: f32(),
+	/** Count of retired instructions (low half, the block's charge included) when they began. */
+	readRetired: f32(),
 	/** Not 0: the next instruction is one that was left for an answer. */
 	replaying: f32(),
 	/** Not 0: leave as soon as an interrupt could be taken (request_interrupt_window). */

@@ -165,10 +165,12 @@ function defineRunIoList(core: Core): void {
 	/** `readFragment(state, rec, gpa, length, destination)` → 0 when answered, else stopHere with the exit ready. */
 	core.define("readFragment", ["i32", "i32", "i64", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, gpa, length, destination] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
-		// Answers belong to one execution of one instruction.
-		f.if(F.readRecord.of(st).ne(rec), () => {
+		// Answers belong to one execution of one instruction: the record, and how many instructions had retired.
+		const retired = f.let(F.deadline.of(st).wrap().sub(F.budget.of(st)));
+		f.if(F.readRecord.of(st).ne(rec).or(F.readRetired.of(st).ne(retired)), () => {
 			f.if(F.readRecord.of(st).ne(0), () => f.call(core.fn("forgetReads"), st));
 			F.readRecord.set(f, st, rec);
+			F.readRetired.set(f, st, retired);
 		});
 		const position = f.let(F.readPosition.of(st));
 		const entry = f.let(st.add(position.mul(FRAGMENT_SIZE)).add(F.reads.offset));
