@@ -159,6 +159,8 @@ export class CompiledTarget implements Target {
 	register(register: number, width: Width, high: boolean): Ex {
 		const local = this.frame.registers[register]!;
 		if (high) return local.shrU(8).and(0xff);
+		// The upper half is 0 outside 64-bit mode.
+		if (width === 64) return local.extU();
 		return width === 32 ? local : local.and(width === 8 ? 0xff : 0xffff);
 	}
 
@@ -166,6 +168,7 @@ export class CompiledTarget implements Target {
 		const local = this.frame.registers[register]!;
 		this.frame.wrote(register);
 		if (width === 32) this.f.set(local, value);
+		else if (width === 64) this.f.set(local, value.wrap());
 		else if (high) this.f.set(local, local.and(~0xff00).or(value.shl(8)));
 		else this.f.set(local, local.and(width === 8 ? ~0xff : ~0xffff).or(value));
 	}
