@@ -1,7 +1,7 @@
 import { assert } from "../../src/base/errors.ts";
 import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
 import { ERROR_CODE_VECTORS } from "../../src/vcpu/core/fault.ts";
-import { ATTR, F, SEG, segmentOffset } from "../../src/vcpu/layout.ts";
+import { ATTR, BLOCK, F, KEY, SEG, segmentOffset } from "../../src/vcpu/layout.ts";
 import type { Processor } from "../../src/vcpu/processor.ts";
 import { type EngineName, TestGuest } from "../support/engine.ts";
 import { layout, type MemoryRun, type VectorFault, type VectorState } from "../vectors/read.ts";
@@ -9,6 +9,9 @@ import type { ReplaySubject } from "../vectors/replay.ts";
 
 /** Physical addresses of what the cases do not see. */
 const PHYSICAL = { gdt: 0x20000, tss: 0x21000, idt: 0x22000, handlers: 0x23000, stack: 0x25000, tables: 0x26000 };
+/** Code pages of single cases. */
+const FIRST_CODE = 0x40000;
+const PAGE = 4096;
 /** Supervisor pages stand this far up; no case addresses them. */
 const SYSTEM = 0x9e800000;
 
@@ -39,19 +42,26 @@ export type Ending =
 export class VectorMachine implements ReplaySubject {
 	readonly processor: Processor;
 	ending: Ending = "budget";
+	/** Times that each case runs before the run that counts, in a code page of its own: so that it gets compiled. */
+	rehearsals = 0;
 	private readonly guest: TestGuest;
+	private readonly code: { next: number; current: number };
+	private startData = new Uint8Array(0);
 	private readonly view: DataView;
 	private before: VectorState | undefined;
 	/** Segment registers are not as at the start of a case. */
 	private dirty = true;
 	private after: VectorState | undefined;
 
-	static async create(engine: EngineName): Promise<VectorMachine> {
-		return new VectorMachine(await TestGuest.create(engine));
+	/** `pages`: how many cases may have code pages of their own. */
+	static async create(engine: EngineName, pages = 0): Promise<VectorMachine> {
+		return new VectorMachine(await TestGuest.create(engine, { ram: FIRST_CODE + pages * PAGE }));
 	}
 
 	private constructor(guest: TestGuest) {
 		this.guest = guest;
+		this.code = { next: FIRST_CODE, current: layout.code.start };
+		guest.ram.fill(INT3, FIRST_CODE);
 		this.processor = guest.processor;
 		this.view = new DataView(guest.ram.buffer, guest.ram.byteOffset, guest.ram.length);
 		this.setPages();
@@ -109,15 +119,30 @@ export class VectorMachine implements ReplaySubject {
 
 	load(state: VectorState, memory: readonly MemoryRun[]): void {
 		const { guest } = this;
+		if (this.rehearsals > 0) this.turnPage();
 		for (const { address, bytes } of memory) {
-			guest.ram.set(bytes, address);
-			guest.vm.written(guest.ram.byteOffset + address, bytes.length);
+			const isCode = address >= layout.code.start && address < layout.code.end;
+			const at = isCode ? address - layout.code.start + this.code.current : address;
+			guest.ram.set(bytes, at);
+			guest.vm.written(guest.ram.byteOffset + at, bytes.length);
 		}
+		if (this.rehearsals > 0) this.startData = this.data().slice();
 		this.restart(state);
 	}
 
+	/** Puts a fresh page where the code is: code that changes too often is never compiled. */
+	private turnPage(): void {
+		const { code } = this;
+		code.current = code.next;
+		code.next += PAGE;
+		assert(code.next <= this.guest.ram.length, "a code page for each case");
+		const entry = PHYSICAL.tables + 0x1000 + layout.code.start / 512;
+		this.view.setBigUint64(entry, BigInt(code.current) | USER | PRESENT, true);
+		this.processor.call("flushPage", BigInt(layout.code.start));
+	}
+
 	/** Takes over registers only: memory stays. */
-	restart(state: VectorState): void {
+	private restart(state: VectorState): void {
 		const { processor } = this;
 		this.before = state;
 		this.after = undefined;
@@ -137,8 +162,28 @@ export class VectorMachine implements ReplaySubject {
 	}
 
 	step(): VectorFault | undefined {
-		const { guest, processor, before } = this;
+		const { before } = this;
 		assert(before, "a case is loaded");
+		for (let n = 0; n < this.rehearsals; n++) {
+			this.stepOnce(before);
+			this.data().set(this.startData);
+			this.restart(before);
+		}
+		return this.stepOnce(before);
+	}
+
+	/** Whether the instruction of the case in hand has been compiled. */
+	get compiled(): boolean {
+		const { processor, before } = this;
+		const at = (before?.eip ?? 0) - layout.code.start + this.code.current;
+		const { words } = processor.code;
+		// Blocks of the mode at CPL 3, whatever it is now.
+		const block = processor.code.find(this.guest.ram.byteOffset + at, KEY.code32 | KEY.stack32 | KEY.flat | KEY.user);
+		return block !== 0 && words[(block + BLOCK.unit.offset) >> 2] !== 0;
+	}
+
+	private stepOnce(before: VectorState): VectorFault | undefined {
+		const { guest, processor } = this;
 		const start = before.eip;
 		if (this.ending === "trap") {
 			const reason = guest.run(100_000);
@@ -156,7 +201,7 @@ export class VectorMachine implements ReplaySubject {
 	private repeats(address: number): boolean {
 		const { ram } = this.guest;
 		let repeat = false;
-		for (let at = address; ; at++) {
+		for (let at = address - layout.code.start + this.code.current; ; at++) {
 			const byte = ram[at]!;
 			if (byte === 0xf2 || byte === 0xf3) repeat = true;
 			else if (![0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67].includes(byte))
@@ -194,7 +239,7 @@ export class VectorMachine implements ReplaySubject {
 			fault = { vector, errorCode, ...(vector === PAGE_FAULT && { address: processor.get(F.cr2) >>> 0 }) };
 			if (this.ending === "trap" && eip !== start) {
 				// Done, and then came the INT3 behind it, or the fetch at a jump's target.
-				if (vector === 3 && guest.ram[start] !== INT3) eip--;
+				if (vector === 3 && guest.ram[start - layout.code.start + this.code.current] !== INT3) eip--;
 				fault = undefined;
 			}
 		} else if (segments.some((value, n) => value !== this.before?.segments[n])) this.dirty = true;

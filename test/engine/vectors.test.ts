@@ -1,8 +1,9 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { type Decoded, Decoder } from "../../src/isa/decoder.ts";
 import { FLAG_BITS, type Width } from "../../src/isa/expr.ts";
 import { undefinedFlags } from "../../src/isa/family.ts";
 import { instructionTable } from "../../src/isa/index.ts";
+import { VECTOR } from "../../src/isa/registers.ts";
 import { ENGINES } from "../support/engine.ts";
 import { openFamily, type Vector, vectorFamilies } from "../vectors/read.ts";
 import { describeMismatch, type Mismatch, replay } from "../vectors/replay.ts";
@@ -53,18 +54,52 @@ function expected(vector: Vector): Vector {
 
 const options = { undefinedFlags: undefinedMask, fetchErrors: true, limit: 1000 };
 
+/** Whether an INT3 behind the instruction ends the case and nothing else runs before it. */
+function endsInTrap({ bytes, before, after, fault }: Vector): boolean {
+	if (fault) return fault.vector !== VECTOR.BP && fault.vector !== VECTOR.OF;
+	const distance = after.eip - before.eip;
+	return distance < -1 || distance >= bytes.length;
+}
+
+function casesOf(family: string): Vector[] {
+	return [...openFamily(family).groups].flatMap(({ vectors }) => vectors.map(expected));
+}
+
 describe.each(ENGINES)("instruction vectors on the %s", (engine) => {
 	let machine: VectorMachine;
 	beforeAll(async () => {
 		machine = await VectorMachine.create(engine);
 	});
 
-	test.each(vectorFamilies())("%s: leaves what the processor left, one instruction at a time", (family) => {
-		const { groups } = openFamily(family);
-		machine.ending = "budget";
-		const cases = [...groups].flatMap(({ vectors }) => vectors.map(expected));
+	it.each(vectorFamilies())("%s: leave what the processor left, one instruction at a time", (family) => {
+		const cases = casesOf(family);
 		const { count, mismatches } = replay(cases, machine, options);
 		expect(summary(mismatches)).toBe("");
 		expect(count).toBe(cases.length);
+	});
+});
+
+describe("instruction vectors in hot code", () => {
+	/** One case in so many is tried. */
+	const SAMPLE = 11;
+	/** Families of instructions that the compiler prints itself; helpers are left to the interpreter. */
+	const COMPILED_FAMILIES = ["arithmetic", "bit", "branch", "move", "multiply", "shift"];
+
+	it.each(vectorFamilies())("%s: leave what the processor left, compiled", async (family) => {
+		const cases = casesOf(family).filter((vector, n) => n % SAMPLE === 0 && endsInTrap(vector));
+		const machine = await VectorMachine.create("compiled", cases.length);
+		machine.ending = "trap";
+		machine.rehearsals = 4;
+		let compiled = 0;
+		const step = machine.step.bind(machine);
+		machine.step = () => {
+			const fault = step();
+			compiled += Number(machine.compiled);
+			return fault;
+		};
+		const { count, mismatches } = replay(cases, machine, options);
+		expect(summary(mismatches)).toBe("");
+		expect(count).toBe(cases.length);
+		if (COMPILED_FAMILIES.includes(family)) expect(compiled / count).toBeGreaterThan(0.95);
 	});
 });
