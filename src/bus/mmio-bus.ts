@@ -1,10 +1,9 @@
-import type { Device } from "./device.ts";
-import { RangeBus } from "./range-bus.ts";
+import { type BusTarget, RangeBus } from "./range-bus.ts";
 
 /** What answers when an access leaves the processor. */
 export type MmioTarget =
 	/** Registers, `offset` of the range's first byte. */
-	| { readonly kind: "device"; readonly device: Device; readonly offset: number }
+	| { readonly kind: "device"; readonly device: BusTarget; readonly offset: number }
 	/** Memory that has no slot at this moment, or whose slot is readonly; `bytes` from the range's first on. */
 	| { readonly kind: "memory"; readonly bytes: Uint8Array; readonly writable: boolean };
 
@@ -74,7 +73,21 @@ export class MmioBus {
 	}
 
 	/** Carries out one access; a read's answer is in `data` afterwards. */
-	dispatch({ physAddr, len, isWrite, data }: MmioAccess): void {
+	dispatch(access: MmioAccess): void {
+		const { physAddr, len, isWrite, data } = access;
+		const { memory } = this;
+		for (let n = 0; n < memory.length; n++) {
+			if (memory[n]!.first < physAddr + len && memory[n]!.last >= physAddr) {
+				this.dispatchPieces(access);
+				return;
+			}
+		}
+		if (isWrite) this.devices.writeBytes(physAddr, data, len);
+		else this.devices.readBytes(physAddr, data, len);
+	}
+
+	/** An access that has something to do with memory. */
+	private dispatchPieces({ physAddr, len, isWrite, data }: MmioAccess): void {
 		for (let done = 0; done < len; ) {
 			const at = physAddr + done;
 			const range = this.memory.find((each) => each.last >= at);

@@ -157,19 +157,19 @@ export class RangeBus {
 		this.write(address + 4, 4, Number((value >> 32n) & 0xffffffffn));
 	}
 
-	/** Reads `data.length` (1..8) bytes, as an MMIO exit carries them. */
-	readBytes(address: number, data: Uint8Array): void {
-		for (let done = 0; done < data.length; ) {
-			const size = pieceOf(data.length - done);
+	/** Reads the first `length` (1..8) bytes of `data`, as an MMIO exit carries them. */
+	readBytes(address: number, data: Uint8Array, length: number = data.length): void {
+		for (let done = 0; done < length; ) {
+			const size = pieceOf(length - done);
 			let value = this.read(address + done, size);
 			for (const end = done + size; done < end; done++, value >>>= 8) data[done] = value;
 		}
 	}
 
-	/** Writes `data.length` (1..8) bytes, as an MMIO exit carries them. */
-	writeBytes(address: number, data: Uint8Array): void {
-		for (let done = 0; done < data.length; ) {
-			const size = pieceOf(data.length - done);
+	/** Writes the first `length` (1..8) bytes of `data`, as an MMIO exit carries them. */
+	writeBytes(address: number, data: Uint8Array, length: number = data.length): void {
+		for (let done = 0; done < length; ) {
+			const size = pieceOf(length - done);
 			let value = 0;
 			for (let i = 0; i < size; i++) value |= (data[done + i] ?? 0) << (i * 8);
 			this.write(address + done, size, value);

@@ -64,6 +64,9 @@ export interface SlotsChange {
 	readonly last: number;
 }
 
+/** `slot`: whose change it is; one that goes, as it was. */
+export type SlotsListener = (change: SlotsChange, slot: Slot) => void;
+
 export interface MemSlotsOptions {
 	/** KVM_CAP_MULTI_ADDRESS_SPACE; default 1. */
 	readonly addressSpaces?: number;
@@ -90,7 +93,7 @@ export class MemSlots {
 	private readonly pool: MemslotsPool;
 	private readonly spaces: readonly Space[];
 	private readonly end: bigint;
-	private readonly listeners: ((change: SlotsChange) => void)[] = [];
+	private readonly listeners: SlotsListener[] = [];
 
 	constructor(backing: Backing, pool: MemslotsPool, { addressSpaces = 1, physicalBits = 52 }: MemSlotsOptions = {}) {
 		assert(physicalBits >= 32 && physicalBits <= 52, "physical address width");
@@ -107,7 +110,7 @@ export class MemSlots {
 	}
 
 	/** Calls `listener` at every change, after the table has changed. Between the two steps of a move it is called twice. */
-	onSlotsChanged(listener: (change: SlotsChange) => void): void {
+	onSlotsChanged(listener: SlotsListener): void {
 		this.listeners.push(listener);
 	}
 
@@ -169,7 +172,7 @@ export class MemSlots {
 	/** The processors must not write `count` pages from `page` on without marking them dirty. */
 	protect(slot: Slot, page: number, count: number): void {
 		const first = slot.first + page * PAGE_SIZE;
-		this.announce("protect", slot.slot >>> 16, first, first + count * PAGE_SIZE - 1);
+		this.announce("protect", slot, first, first + count * PAGE_SIZE - 1);
 	}
 
 	/**
@@ -249,7 +252,7 @@ export class MemSlots {
 		space.byId.set(slot.slot & 0xffff, slot);
 		this.update(space, () => {
 			space.table.insert(entryOf(slot));
-			this.announce("create", slot.slot >>> 16, slot.first, slot.last);
+			this.announce("create", slot);
 		});
 		return 0;
 	}
@@ -271,7 +274,7 @@ export class MemSlots {
 		this.update(space, () => {
 			space.byId.set(next.slot & 0xffff, next);
 			space.table.insert(entryOf(next));
-			this.announce("create", next.slot >>> 16, next.first, next.last);
+			this.announce("create", next);
 		});
 		if (!logs(next)) this.stopLogging(old);
 		return 0;
@@ -287,7 +290,7 @@ export class MemSlots {
 		if (!logs(slot)) this.stopLogging(slot);
 		this.update(space, () => {
 			space.table.write(space.table.find(slot.first), entryOf(slot));
-			this.announce(logs(slot) ? "protect" : "flags", slot.slot >>> 16, slot.first, slot.last);
+			this.announce(logs(slot) ? "protect" : "flags", slot);
 		});
 		return 0;
 	}
@@ -296,7 +299,7 @@ export class MemSlots {
 	private invalidate(space: Space, slot: Slot): void {
 		this.update(space, () => {
 			space.table.remove(space.table.find(slot.first));
-			this.announce("delete", slot.slot >>> 16, slot.first, slot.last);
+			this.announce("delete", slot);
 		});
 	}
 
@@ -307,8 +310,9 @@ export class MemSlots {
 		space.generation = next;
 	}
 
-	private announce(kind: SlotsChange["kind"], addressSpace: number, first: number, last: number): void {
-		for (const listener of this.listeners) listener({ kind, addressSpace, first, last });
+	private announce(kind: SlotsChange["kind"], slot: Slot, first: number = slot.first, last: number = slot.last): void {
+		const change: SlotsChange = { kind, addressSpace: slot.slot >>> 16, first, last };
+		for (const listener of this.listeners) listener(change, slot);
 	}
 
 	/** Allocates the bitmap where the slot logs and has none yet. @returns false when there is no memory. */
@@ -344,15 +348,15 @@ export class MemSlots {
 
 	/** The host put other memory behind its addresses first..last. */
 	private hostChanged(first: bigint, last: bigint): void {
-		this.spaces.forEach((space, addressSpace) => {
+		for (const space of this.spaces) {
 			for (const slot of space.byId.values()) {
 				if (slot.userspaceAddr > last || slot.userspaceAddr + BigInt(slot.npages) * PAGE <= first) continue;
 				this.releasePages(slot);
 				assert(this.bindHost(slot), "no memory for the pages of a slot");
 				space.table.write(space.table.find(slot.first), entryOf(slot));
-				this.announce("host", addressSpace, slot.first, slot.last);
+				this.announce("host", slot);
 			}
-		});
+		}
 	}
 
 	private words(offset: number, count: number): Uint32Array {

@@ -37,6 +37,8 @@ export class VcpuExit {
 	count = 0;
 	/** Port I/O: `size * count` bytes at the start are what goes out, or take the answer. */
 	readonly portData: Uint8Array;
+	/** The same as little-endian elements of two and four bytes. */
+	readonly portHalves: Uint16Array;
 	readonly portWords: Uint32Array;
 	/** internalError: KVM_INTERNAL_ERROR_*. */
 	suberror = 0;
@@ -47,6 +49,7 @@ export class VcpuExit {
 		this.words = new Uint32Array(memory.memory.buffer, state + F.exitData.offset, 2);
 		const buffer = processor.portBuffer;
 		this.portData = memory.bytes(buffer, 4096);
+		this.portHalves = new Uint16Array(memory.memory.buffer, buffer, 2048);
 		this.portWords = new Uint32Array(memory.memory.buffer, buffer, 1024);
 	}
 }
@@ -62,6 +65,12 @@ export class Vcpu {
 		this.id = id;
 		this.processor = processor;
 		this.exit = new VcpuExit(processor);
+	}
+
+	/** After reset, or INIT. An exit that waits for its answer is forgotten. */
+	reset(kind: "power-on" | "init" = "power-on"): void {
+		this.awaiting = "nothing";
+		this.processor.reset(kind);
 	}
 
 	/**

@@ -5,7 +5,7 @@ import { VmMemory } from "../vcpu/vm-memory.ts";
 import { Backing, type HostBuffer } from "./backing.ts";
 import { DirtyLog } from "./dirty-log.ts";
 import type { Errno, KvmResult } from "./errno.ts";
-import { MemSlots, type MemSlotsOptions, type UserMemoryRegion } from "./memslots.ts";
+import { MemSlots, type MemSlotsOptions, type Slot, type SlotsChange, type UserMemoryRegion } from "./memslots.ts";
 import { MemslotsPool } from "./memslots-pool.ts";
 import { Vcpu } from "./vcpu.ts";
 
@@ -34,12 +34,8 @@ export class Vm {
 		this.backing = new Backing(this.memory);
 		this.slots = new MemSlots(this.backing, new MemslotsPool(this.memory), options);
 		this.dirtyLog = new DirtyLog(this.slots);
-		this.slots.onSlotsChanged(({ kind }) => {
-			for (const { processor } of this.vcpus.values()) {
-				processor.set(F.lastSlot, 0);
-				if (kind === "protect") processor.call("flushWrites");
-				else if (kind !== "flags") processor.call("flushTlb", 0);
-			}
+		this.slots.onSlotsChanged((change, slot) => {
+			for (const { processor } of this.vcpus.values()) forget(processor, change, slot);
 		});
 	}
 
@@ -75,8 +71,18 @@ export class Vm {
 
 	/** Host memory at `offset` of the VM's memory was changed from outside: decoded code there is dropped. */
 	written(offset: number, length: number): void {
+		// The processors of a VM share their decoded code.
 		for (const { processor } of this.vcpus.values()) {
-			if (processor.code.invalidate(offset, length)) return;
+			processor.code.invalidate(offset, length);
+			return;
 		}
 	}
+}
+
+/** Takes from a processor what a change of slots made wrong. That nothing is somewhere is never cached. */
+function forget(processor: Processor, { kind, first, last }: SlotsChange, { host, pages }: Slot): void {
+	processor.set(F.lastSlot, 0);
+	if (kind === "protect") processor.call("flushWrites");
+	else if (kind === "host" || (kind === "delete" && pages !== 0)) processor.call("flushTlb", 0);
+	else if (kind === "delete" && host !== 0) processor.forgetHost(host, last - first + 1);
 }

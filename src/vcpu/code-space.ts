@@ -145,6 +145,11 @@ export class CodeSpace {
 		return any;
 	}
 
+	/** Whether a page of `length` bytes from `host` on holds decoded code. */
+	holdsCode(host: number, length: number): boolean {
+		return this.pages.subarray(host >>> 12, ((host + length - 1) >>> 12) + 1).includes(1);
+	}
+
 	/** Host ranges of a block's bytes. */
 	private pieces(block: number | CodeWatch): readonly (readonly [number, number])[] {
 		if (typeof block === "object") return block.pieces;

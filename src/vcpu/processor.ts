@@ -30,11 +30,13 @@ import {
 } from "./layout.ts";
 import { MSR_ENTRIES, msrField } from "./msr.ts";
 import { writeRecord } from "./predecode.ts";
-import type { VmMemory } from "./vm-memory.ts";
+import { PAGE_SIZE, type VmMemory } from "./vm-memory.ts";
 
 /** Most instructions in one decoded block. */
 const MAX_BLOCK = 48;
 const NEVER = 0x7fffffff;
+/** CR0.CD and CR0.NW. */
+const CACHING = 0x60000000n;
 /** One page of them. */
 const MAX_CPUID_ENTRIES = 4096 / CPUID_ENTRY_SIZE;
 
@@ -89,6 +91,7 @@ export class Processor {
 	readonly code: CodeSpace;
 	readonly core: Readonly<Record<string, CoreFunction>>;
 	readonly table: WebAssembly.Table;
+	private readonly runCore: CoreFunction;
 	private readonly words: Int32Array;
 	private readonly tlbWords: Int32Array;
 	private readonly view: DataView;
@@ -131,6 +134,7 @@ export class Processor {
 		});
 		this.core = exports as unknown as Record<string, CoreFunction>;
 		this.table = exports["table"] as WebAssembly.Table;
+		this.runCore = exports["run"] as CoreFunction;
 		this.set(F.tlbArea, tlbArea);
 		this.set(F.tlbList, tlbList);
 		this.set(F.jumpCache, jumpCache);
@@ -235,6 +239,15 @@ export class Processor {
 		this.set64(SEG.limit, limit, at);
 	}
 
+	/** Other memory, or none, is where the guest saw `length` bytes at `offset` of the VM's memory: translations to them are forgotten. */
+	forgetHost(offset: number, length: number): void {
+		const last = offset + length - 1;
+		this.call("flushHost", (offset - (offset % PAGE_SIZE)) | 0, (last - (last % PAGE_SIZE)) | 0);
+		if (!this.code.holdsCode(offset, length)) return;
+		this.set(F.generation, this.get(F.generation) + 1);
+		this.set(F.pending, this.get(F.pending) | PENDING.code);
+	}
+
 	/** Works out everything that follows from control registers and segments, and forgets translations. */
 	refresh(): void {
 		this.call("updateSegments");
@@ -242,18 +255,22 @@ export class Processor {
 		this.call("flushTlb", 0);
 	}
 
-	/** Power-on state (SDM 3A table 9-1, Pentium III column). */
-	reset(): void {
+	/** After power-on or reset, or after INIT, which keeps caching, model-specific registers and the time-stamp counter (SDM 3A table 9-1, P6). */
+	reset(kind: "power-on" | "init" = "power-on"): void {
 		for (let n = 0; n < 16; n++) this.setGpr(n, 0n);
 		this.set64(F.rip, 0xfff0n);
-		this.set64(F.cr0, 0x60000010n);
+		const caching = kind === "init" ? this.get64(F.cr0) & CACHING : CACHING;
+		this.set64(F.cr0, caching | 0x10n);
 		for (const field of [F.cr2, F.cr3, F.cr4, F.efer, F.gdtBase, F.idtBase]) this.set64(field, 0n);
 		this.set64(F.gdtLimit, 0xffffn);
 		this.set64(F.idtLimit, 0xffffn);
 		for (let n = 0; n < 4; n++) this.set64(F.dr, 0n, n * 8);
 		this.set64(F.dr, 0xffff0ff0n, 6 * 8);
 		this.set64(F.dr, 0x400n, 7 * 8);
-		for (const { number, reset } of MSR_ENTRIES) this.set64(msrField(number), reset);
+		if (kind === "power-on") {
+			for (const { number, reset } of MSR_ENTRIES) this.set64(msrField(number), reset);
+			this.set64(F.tscOffset, -BigInt(this.retired()));
+		}
 		// EDX identifies the processor as CPUID does.
 		this.setGpr(2, BigInt(this.cpuid.find((entry) => entry.function === 1)?.eax ?? 0));
 		this.set(F.cpl, 0);
@@ -294,7 +311,7 @@ export class Processor {
 	 * @returns an exit reason of {@link EXIT}; its details are in the exit fields of the state.
 	 */
 	run(): number {
-		return this.call("run");
+		return this.runCore(this.state);
 	}
 
 	/** Level of the interrupt request line. */

@@ -19,6 +19,7 @@ const EXPORTS = [
 	"flushTlb",
 	"flushPage",
 	"flushWrites",
+	"flushHost",
 	"fetchHost",
 	"readFlags",
 	"writeFlags",

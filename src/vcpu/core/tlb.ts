@@ -119,6 +119,24 @@ export function defineTlb(core: Core): void {
 			f.set(n, n.add(1));
 		});
 	});
+
+	/** `flushHost(state, first, last)`: forgets translations to the VM memory from page `first` to page `last` (addresses, inclusive). */
+	core.define("flushHost", ["i32", "i32", "i32"], [], (f) => {
+		const [st, first, last] = [f.param(0), f.param(1), f.param(2)];
+		const [n, count, list] = [f.local("i32", 0), f.let(F.tlbListCount.of(st)), f.let(F.tlbList.of(st))];
+		f.if(count.gtU(TLB_LIST_CAPACITY), () => {
+			f.call(core.fn("flushTlb"), st, 0);
+			f.return();
+		});
+		f.while(n.ltU(count), () => {
+			const entry = f.let(list.add(n.shl(2)).load("i32"));
+			// Of an empty entry this is any number, and emptying it again does no harm.
+			const page = f.let(TLB.addend.of(entry).add(TLB.tag.of(entry).wrap()));
+			f.if(page.geU(first).and(page.leU(last)), () => TLB.tag.set(f, entry, -2));
+			f.set(n, n.add(1));
+		});
+	});
+
 	/** `tableOf(state, access)` → the read TLB for the access's privilege; write and fetch TLBs follow it. */
 	core.define("tableOf", ["i32", "i32"], ["i32"], (f) => {
 		const [st, access] = [f.param(0), f.param(1)];
