@@ -299,7 +299,10 @@ structures:
 	probe "accessed bit in a readonly page with WP"
 	mov eax, FRESH
 	mov fs, eax
-	end_fault
+	end_probe
+	mov eax, cr2
+	and eax, ~7				; how much of a descriptor is written is the processor's own affair
+	show "cr2", eax
 	clear_cr0 CR0_WP
 	probe "accessed bit in a readonly page without WP"
 	mov eax, FRESH

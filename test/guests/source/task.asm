@@ -12,6 +12,8 @@ ABSENT_CODE	equ FIRST_FREE + 56
 GATE_TO_DATA	equ FIRST_FREE + 64
 TASK3		equ (FIRST_FREE + 72) | 3	; the TSS at FREE, DPL 3
 LDT		equ FIRST_FREE + 80
+HANDLER		equ 0x800			; TSSs of the tasks that take #TS, #NP, #SS: 0x800, 0x880, 0x900
+HANDLERS	equ FREE + 0x400		; 128 bytes each
 
 NEW		equ FREE
 NEW16		equ FREE + 0x100
@@ -76,22 +78,72 @@ new_task:
 	call new_task
 %endmacro
 
-; Something in the new TSS is wrong: name, offset, value. The new task has begun when it faults: offsets are from `finish`.
+; Something in the new TSS is wrong: name, offset, value. The new task has begun when it faults, with segments that cannot
+; be relied on; so tasks of their own take #TS, #NP and #SS.
 %macro bad_field 3
 	task_at finish
 	mov word [NEW + %2], %3
+	call handler_tasks
 	probe %1
-	mov var(start), finish
 	jmp TASK:0
 	end_probe
-	str eax
-	show "tr", eax
-	show "cs", var(cs)
+	show "vector", var(ecx)
+	show "error", var(eax)
+	show "tr", var(edx)
+	mov eax, var(edx)
+	movzx eax, word [HANDLERS - HANDLER + eax]
+	show "link", eax
+	mov eax, [NEW + 32]
+	sub eax, finish
+	show "eip", eax
+	movzx eax, word [NEW + %2]
+	show "field", eax
 	home
 %endmacro
 
 finish:
 	int 0x40
+
+; Makes the tasks for #TS, #NP and #SS; ECX tells them apart.
+handler_tasks:
+	mov eax, .entry
+	call new_handler
+	mov dword [HANDLERS + 44], 10
+	mov dword [HANDLERS + 0x80 + 44], 11
+	mov dword [HANDLERS + 0x100 + 44], 12
+	descriptor HANDLER, HANDLERS, 0x67, 0x89, 0
+	descriptor HANDLER + 0x80, HANDLERS + 0x80, 0x67, 0x89, 0
+	descriptor HANDLER + 0x100, HANDLERS + 0x100, 0x67, 0x89, 0
+	gate IDT + 10 * 8, HANDLER, 0, 0x85, 0
+	gate IDT + 11 * 8, HANDLER + 0x80, 0, 0x85, 0
+	gate IDT + 12 * 8, HANDLER + 0x100, 0, 0x85, 0
+	ret
+.entry:	pop eax
+	str edx
+	and edx, 0xffff
+	int 0x40
+
+; Fills the three TSSs at HANDLERS; eax = EIP.
+new_handler:
+	push eax
+	mov esi, NEW
+	mov edi, FREE + 0x600			; new_task fills NEW: keep it
+	mov ecx, 26
+	rep movsd
+	pop eax
+	call new_task
+	mov ebx, 3
+	mov edi, HANDLERS
+.next:	mov esi, NEW
+	mov ecx, 32
+	rep movsd
+	dec ebx
+	jnz .next
+	mov esi, FREE + 0x600
+	mov edi, NEW
+	mov ecx, 26
+	rep movsd
+	ret
 
 main:
 	descriptor TASK_SHORT, NEW, 0x66, 0x89, 0
