@@ -87,6 +87,7 @@ steps:
 	end_debug
 	show "inside", var(edx)
 	debug_probe "PUSHF pushes TF"
+	sub esp, 0x200				; away from what printing overwrites
 	push dword 0x102
 	popfd
 	pushfd
