@@ -82,8 +82,16 @@ describe.each(ENGINES)("instruction vectors on the %s", (engine) => {
 describe("instruction vectors in hot code", () => {
 	/** One case in so many is tried. */
 	const SAMPLE = 11;
-	/** Families of instructions that the compiler prints itself; helpers are left to the interpreter. */
-	const COMPILED_FAMILIES = ["arithmetic", "bit", "branch", "move", "multiply", "shift"];
+	/** How much of a family the compiler prints itself at least; what has helpers is left to the interpreter. */
+	const COMPILED_SHARE: Readonly<Record<string, number>> = {
+		arithmetic: 1,
+		bit: 1,
+		branch: 0.75,
+		move: 0.95,
+		multiply: 1,
+		shift: 1,
+		stack: 0.5,
+	};
 
 	it.each(vectorFamilies())("%s: leave what the processor left, compiled", async (family) => {
 		const cases = casesOf(family).filter((vector, n) => n % SAMPLE === 0 && endsInTrap(vector));
@@ -100,6 +108,6 @@ describe("instruction vectors in hot code", () => {
 		const { count, mismatches } = replay(cases, machine, options);
 		expect(summary(mismatches)).toBe("");
 		expect(count).toBe(cases.length);
-		if (COMPILED_FAMILIES.includes(family)) expect(compiled / count).toBeGreaterThan(0.95);
+		expect(compiled / count).toBeGreaterThanOrEqual(COMPILED_SHARE[family] ?? 0);
 	});
 });
