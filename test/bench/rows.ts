@@ -7,22 +7,25 @@ export interface Row {
 	readonly checksum: string;
 }
 
-/** The rows in the order of the report; counted by a TCG plugin on QEMU 7.2. */
+/**
+ * The rows in the order of the report. The counts are tsvmm's; an instruction-counting plugin of QEMU 7.2 differs by the OUT that
+ * exits and by one for each REP, whose end it counts as well.
+ */
 export const rows: readonly Row[] = [
-	{ name: "loop", instructions: 1_050_016_928, checksum: "cf4c715f" },
-	{ name: "sum", instructions: 442_510_214, checksum: "58132e30" },
-	{ name: "sieve", instructions: 760_745_009, checksum: "003e9482" },
-	{ name: "crc", instructions: 1_015_056_835, checksum: "0d0e2efc" },
-	{ name: "qsort", instructions: 674_932_176, checksum: "4c991fad" },
-	{ name: "fib", instructions: 1_094_485_606, checksum: "01709e79" },
-	{ name: "indirect", instructions: 427_513_950, checksum: "319b0578" },
-	{ name: "bytecode", instructions: 496_017_084, checksum: "a11f9281" },
-	{ name: "movs", instructions: 153_711_546, checksum: "0448183c" },
-	{ name: "interrupt", instructions: 20_017_087, checksum: "31c77201" },
-	{ name: "paging", instructions: 26_184_228, checksum: "aa5fced0" },
-	{ name: "port", instructions: 48_016_927, checksum: "bb1d1c00" },
-	{ name: "smc", instructions: 5_236_911, checksum: "e1d013f3" },
+	{ name: "loop", instructions: 1_050_016_927, checksum: "cf4c715f" },
+	{ name: "sum", instructions: 442_510_213, checksum: "58132e30" },
+	{ name: "sieve", instructions: 760_745_008, checksum: "003e9482" },
+	{ name: "crc", instructions: 1_015_056_834, checksum: "0d0e2efc" },
+	{ name: "qsort", instructions: 674_932_175, checksum: "4c991fad" },
+	{ name: "fib", instructions: 1_094_485_605, checksum: "01709e79" },
+	{ name: "indirect", instructions: 427_513_949, checksum: "319b0578" },
+	{ name: "bytecode", instructions: 496_017_083, checksum: "a11f9281" },
+	{ name: "movs", instructions: 153_513_545, checksum: "0448183c" },
+	{ name: "interrupt", instructions: 20_017_086, checksum: "31c77201" },
+	{ name: "paging", instructions: 26_184_227, checksum: "aa5fced0" },
+	{ name: "port", instructions: 48_016_926, checksum: "bb1d1c00" },
+	{ name: "smc", instructions: 5_236_910, checksum: "e1d013f3" },
 ];
 
 /** The guest that exits at once: what starting and stopping costs. */
-export const exitRow: Row = { name: "exit", instructions: 16_921, checksum: "00000000" };
+export const exitRow: Row = { name: "exit", instructions: 16_920, checksum: "00000000" };
