@@ -118,10 +118,14 @@ function defineLookup(core: Core): void {
 
 /** Everything that may happen between two instructions, in the order of SDM 3A table 6-2. */
 function defineBoundary(core: Core): void {
-	/** `resolveFault(state)` → exit reason or 0: delivers the pending exception; double and triple faults. */
+	/**
+	 * `resolveFault(state)` → exit reason or 0: delivers the pending exception; double and triple faults. A delivery
+	 * counts as an instruction: a handler that faults at once, for ever, must not outlast the budget.
+	 */
 	core.define("resolveFault", ["i32"], ["i32"], (f) => {
 		const st = f.param(0);
 		f.while(F.faultPending.of(st).ne(0), () => {
+			f.returnIf(F.budget.of(st).leS(0), EXIT.budget);
 			const vector = f.local("i32", F.faultVector.of(st));
 			const code = f.local("i32", F.faultCode.of(st));
 			const before = f.let(F.delivering.of(st));
@@ -155,7 +159,10 @@ function defineBoundary(core: Core): void {
 						f.return(0);
 					});
 				},
-				() => F.delivering.set(f, st, -1),
+				() => {
+					F.delivering.set(f, st, -1);
+					F.budget.set(f, st, F.budget.of(st).sub(1));
+				},
 			);
 		});
 		f.return(0);
