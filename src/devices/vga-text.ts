@@ -1,5 +1,5 @@
 import type { AccessSize, Clock, Device } from "../bus/device.ts";
-import { fromCodePage437 } from "./vga-text-code-page.ts";
+import type { TextCells } from "../bus/text-cells.ts";
 
 /** The first port; offsets count from here. */
 export const VGA_PORTS = 0x3b0;
@@ -109,19 +109,6 @@ function powerOn(): VgaTextState {
 	};
 }
 
-/** One row of the screen. */
-export interface TextRow {
-	text: string;
-	/** Of each character: foreground in bits 3:0, background in 6:4, blink in 7. */
-	attributes: number[];
-}
-
-export interface TextCursor {
-	row: number;
-	column: number;
-	visible: boolean;
-}
-
 /**
  * As much of a VGA as text needs: the registers of IBM's VGA as storage with their read and write rules, retrace in guest time,
  * and the text buffer read as a screen. Ports 0x3B0..0x3DF. Nothing draws: graphics modes show no text.
@@ -139,36 +126,17 @@ export class VgaText implements Device<VgaTextState> {
 		this.memory = parts.memory;
 	}
 
-	/** The screen as text in Unicode, each row as long as the screen is wide; no rows in graphics modes. */
-	text(): string[] {
-		return this.rows().map((row) => row.text);
-	}
-
-	/** The screen with its colours. */
-	rows(): TextRow[] {
+	/** The screen as it is now; no rows in graphics modes. */
+	screen(): TextCells {
 		const { columns, rows, start, stride } = this.geometry();
 		const memory = this.memory();
-		const byte = (at: number): number => memory[at % VGA_TEXT_BYTES] ?? 0;
-		return Array.from({ length: rows }, (_, row) => {
-			const first = 2 * (start + row * stride);
-			const places = Array.from({ length: columns }, (_unused, column) => first + 2 * column);
-			return {
-				text: places.map((at) => fromCodePage437(byte(at))).join(""),
-				attributes: places.map((at) => byte(at + 1)),
-			};
-		});
-	}
-
-	/** Where the cursor is; undefined when it is not on the screen. */
-	cursor(): TextCursor | undefined {
-		const { columns, rows, start, stride } = this.geometry();
-		const at = ((this.crtc(0x0e) << 8) | this.crtc(0x0f)) - start;
-		const row = Math.floor(at / stride);
-		const column = at - row * stride;
-		if (row < 0 || row >= rows || column >= columns) return undefined;
-		const shape = this.crtc(0x0a);
-		const visible = (shape & CURSOR_OFF) === 0 && (shape & 0x1f) <= (this.crtc(0x0b) & 0x1f);
-		return { row, column, visible };
+		const cells = new Uint8Array(2 * columns * rows);
+		for (let row = 0; row < rows; row++) {
+			for (let i = 0; i < 2 * columns; i++) {
+				cells[2 * columns * row + i] = memory[(2 * (start + row * stride) + i) % VGA_TEXT_BYTES] ?? 0;
+			}
+		}
+		return { columns, rows, cells, cursor: this.cursor() };
 	}
 
 	read(offset: number): number {
@@ -312,6 +280,17 @@ export class VgaText implements Device<VgaTextState> {
 		const shown = line < SHOWN_LINES && within - line * LINE_NS < SHOWN_NS;
 		const retrace = line >= RETRACE_FIRST && line <= RETRACE_LAST;
 		return (shown ? 0 : STATUS_NO_DISPLAY) | (retrace ? STATUS_RETRACE : 0);
+	}
+
+	/** The cell that the cursor is on; undefined where it is hidden or not on the screen. */
+	private cursor(): number | undefined {
+		const { columns, rows, start, stride } = this.geometry();
+		const at = ((this.crtc(0x0e) << 8) | this.crtc(0x0f)) - start;
+		const row = Math.floor(at / stride);
+		const column = at - row * stride;
+		const shape = this.crtc(0x0a);
+		const visible = (shape & CURSOR_OFF) === 0 && (shape & 0x1f) <= (this.crtc(0x0b) & 0x1f);
+		return visible && row >= 0 && row < rows && column < columns ? row * columns + column : undefined;
 	}
 
 	/** Columns and rows of characters; the first character shown, and characters from row to row. */

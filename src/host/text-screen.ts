@@ -1,3 +1,7 @@
+import type { TextCells } from "../bus/text-cells.ts";
+
+export type { TextCells } from "../bus/text-cells.ts";
+
 /** Code page 437, the characters of a PC's text screen, by character code. */
 const CP437 = Array.from(
 	" ☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼" +
@@ -9,15 +13,6 @@ const CP437 = Array.from(
 
 /** A PC's colours (blue is 1) in the order of a terminal's (red is 1). */
 const ANSI_COLOUR = [0, 4, 2, 6, 1, 5, 3, 7];
-
-/** A VGA text screen: `cells` are character and attribute pairs, row by row. */
-export interface TextCells {
-	readonly columns: number;
-	readonly rows: number;
-	readonly cells: Uint8Array;
-	/** Cell index, or undefined when hidden. */
-	readonly cursor: number | undefined;
-}
 
 const character = (code: number): string => CP437[code] ?? " ";
 

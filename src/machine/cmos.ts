@@ -24,7 +24,7 @@ export function fillCmos(rtc: Rtc, lowRam: number, highRam: number): void {
 	rtc.setCmos(0x14, 0x06);
 	// Processors but one.
 	rtc.setCmos(0x5f, 0);
-	// Boot order: hard disk, CD-ROM, floppy; no floppy signature check.
-	rtc.setCmos(0x3d, 0x32);
-	rtc.setCmos(0x38, 0x11);
+	// Boot order: hard disk, floppy, CD-ROM; a floppy must have the boot signature.
+	rtc.setCmos(0x3d, 0x12);
+	rtc.setCmos(0x38, 0x30);
 }

@@ -4,7 +4,10 @@ import type { Vm } from "../kvm/vm.ts";
 
 const PAGE = 4096;
 
-/** Guest-physical memory as bus masters and loaders see it: RAM and ROM through the slots, page by page. */
+/**
+ * Guest-physical memory as bus masters see it: RAM and ROM through the slots, page by page. These are accesses of user space
+ * through its own addresses: they mark no page dirty (Linux virt/kvm/api, 4.8), and stores to ROM are dropped.
+ */
 export class GuestMemory implements Dma {
 	private readonly vm: Vm;
 
@@ -39,7 +42,6 @@ export class GuestMemory implements Dma {
 			if (slot && !(write && slot.flags & KVM_MEM_READONLY)) {
 				const host = slots.hostOffset(slot, at);
 				if (host !== 0) each(host, done, bytes);
-				if (write) slots.markDirty(slot, at);
 			}
 			done += bytes;
 		}

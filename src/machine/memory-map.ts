@@ -17,6 +17,7 @@ const RAM_BELOW_SPLIT = 3 * GIB;
 
 const VGA_WINDOW = 0xa0000;
 const VGA_WINDOW_SIZE = 128 * KIB;
+const VGA_TEXT = 0xb8000;
 const PAM_AREA = 0xc0000;
 /** Bytes of `pc.rom`. */
 export const OPTION_ROM_SIZE = 128 * KIB;
@@ -25,6 +26,7 @@ const ONE_MIB = 0x100000;
 const LOW_BIOS_MAX = 128 * KIB;
 const IOAPIC = 0xfec00000;
 const APIC_MSI = 0xfee00000;
+const APIC_PAGE = 4 * KIB;
 
 const BIOS_UNIT = 64 * KIB;
 const BIOS_MAX = 16 * MIB;
@@ -59,6 +61,8 @@ export interface MemoryMapOptions {
 	readonly optionRom: Piece;
 	/** Whether a VGA adapter decodes A0000..BFFFF. */
 	readonly vga: boolean;
+	/** The adapter's text buffer, 32 KiB at B8000, read and written directly. */
+	readonly vgaText?: Piece;
 }
 
 /** @throws UserError unless a ROM of so many bytes can be placed; `name` is what the message calls it. */
@@ -91,6 +95,11 @@ export function lowBiosSize(size: number): number {
 	return Math.min(size, LOW_BIOS_MAX);
 }
 
+/** How much of `size` bytes of RAM lies below 4 GiB. */
+export function lowRamSize(size: number): number {
+	return size < RAM_SPLIT_FROM ? size : RAM_BELOW_SPLIT;
+}
+
 /** First address and size of a PAM segment. */
 export function pamSegment(segment: number): { first: number; size: number } {
 	assert(Number.isInteger(segment) && segment >= 0 && segment < PAM_SEGMENTS, `PAM segment ${segment}`);
@@ -120,10 +129,12 @@ export class MemoryMap {
 	private readonly system: Region;
 	private readonly pci: Region;
 	private readonly smram: Region;
+	/** The local APIC's registers, where software has moved them. */
+	readonly movedApic: Region;
 	private readonly pam: readonly PamRegions[];
 
 	/** @throws UserError naming both, where firmware would lie over something else. */
-	constructor({ ram, bios, flash = [], lowBios, optionRom, vga }: MemoryMapOptions) {
+	constructor({ ram, bios, flash = [], lowBios, optionRom, vga, vgaText }: MemoryMapOptions) {
 		assert(ram.size >= MIB && optionRom.size === OPTION_ROM_SIZE, "sizes");
 		this.system = this.region("system", 2n ** 64n, { kind: "container" });
 		this.pci = this.region("pci", 2n ** 64n, { kind: "container" });
@@ -132,9 +143,15 @@ export class MemoryMap {
 		this.addRam(ram.size);
 		this.ioapic = this.device(this.system, "ioapic", IOAPIC, 4 * KIB);
 		this.apicMsi = this.device(this.system, "apic-msi", APIC_MSI, MIB, { priority: 4096 });
+		this.movedApic = this.device(this.system, "lapic", APIC_MSI, APIC_PAGE, { priority: 4097 });
+		this.movedApic.setEnabled(false);
 		this.vga = vga
 			? this.device(this.pci, "vga-lowmem", VGA_WINDOW, VGA_WINDOW_SIZE, { priority: 1, overlap: true })
 			: undefined;
+		if (vgaText !== undefined) {
+			const region = this.memory("vga-text", "ram", vgaText);
+			this.pci.add(region, VGA_TEXT, { priority: 2, overlap: true });
+		}
 		this.addLow(optionRom, lowBios);
 		this.flash = this.addFirmware(bios, flash);
 		this.smram = this.window("smram-region", this.pci, VGA_WINDOW, VGA_WINDOW_SIZE);
@@ -166,6 +183,18 @@ export class MemoryMap {
 		const region = this.flash[unit];
 		assert(region !== undefined, `flash unit ${unit}`);
 		region.setDirect(direct);
+	}
+
+	/**
+	 * Where the local APIC's registers are; undefined while it is switched off. At 0xFEE00000, where they are at first, they are part
+	 * of {@link apicMsi}.
+	 */
+	placeApic(address: number | undefined): void {
+		this.topology.transaction(() => {
+			const moved = address !== undefined && address !== APIC_MSI;
+			this.movedApic.setEnabled(moved);
+			if (moved) this.movedApic.move(address);
+		});
 	}
 
 	/** Puts memory registers behind a base address register into PCI space, nowhere at first; see {@link placeBar}. */
@@ -223,7 +252,7 @@ export class MemoryMap {
 	}
 
 	private addRam(size: number): void {
-		const below = size < RAM_SPLIT_FROM ? size : RAM_BELOW_SPLIT;
+		const below = lowRamSize(size);
 		this.system.add(this.region("ram-below-4g", below, { kind: "alias", target: this.ram, offset: 0n }), 0);
 		if (size === below) return;
 		const rest: RegionBody = { kind: "alias", target: this.ram, offset: BigInt(below) };

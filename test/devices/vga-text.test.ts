@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { ManualClock } from "../../src/bus/clock.ts";
 import { RangeBus } from "../../src/bus/range-bus.ts";
 import { VGA_LAST_PORT, VGA_PORTS, VGA_TEXT_BYTES, VgaText } from "../../src/devices/vga-text.ts";
-import { fromCodePage437 } from "../../src/devices/vga-text-code-page.ts";
+import { screenText } from "../../src/host/text-screen.ts";
 import { deviceContract } from "../support/device-contract.ts";
 
 deviceContract(
@@ -29,6 +29,8 @@ describe("vga-text", () => {
 		}
 	};
 
+	const lines = (): string[] => screenText(vga.screen()).split("\n");
+
 	beforeEach(() => {
 		clock = new ManualClock();
 		memory = new Uint8Array(VGA_TEXT_BYTES);
@@ -40,45 +42,47 @@ describe("vga-text", () => {
 	test("80 columns and 25 rows from reset", () => {
 		put(0, "Hello");
 		put(24 * 80 + 75, "world", 0x1e);
-		const text = vga.text();
-		expect([text.length, text.every((row) => row.length === 80)]).toEqual([25, true]);
-		expect([text[0]?.trimEnd(), text[24]?.trimStart()]).toEqual(["Hello", "world"]);
-		expect(vga.rows()[24]?.attributes[79]).toBe(0x1e);
+		const { columns, rows, cells } = vga.screen();
+		expect([columns, rows, cells.length]).toEqual([80, 25, 4000]);
+		expect([lines()[0], lines()[24]?.trimStart()]).toEqual(["Hello", "world"]);
+		expect(cells[2 * (24 * 80 + 79) + 1]).toBe(0x1e);
 	});
 
 	test("the start address scrolls, the end of the buffer wraps", () => {
 		put(160, "third row");
 		crtc(0x0d, 160);
-		expect(vga.text()[0]?.trimEnd()).toBe("third row");
+		expect(lines()[0]).toBe("third row");
 		put(0, "wrapped");
 		crtc(0x0c, 0x3f);
 		crtc(0x0d, 0xb0);
-		expect(vga.text()[1]?.trimEnd()).toBe("wrapped");
+		expect(lines()[1]).toBe("wrapped");
 	});
 
 	test("eight-line characters make 50 rows, 40 columns a narrow screen", () => {
 		crtc(0x09, 0x47);
-		expect(vga.text().length).toBe(50);
+		expect(vga.screen().rows).toBe(50);
 		crtc(0x11, 0x0e);
 		crtc(0x01, 39);
 		crtc(0x13, 20);
 		put(40, "second");
-		expect([vga.text()[1]?.length, vga.text()[1]?.trimEnd()]).toEqual([40, "second"]);
+		expect([vga.screen().columns, lines()[1]]).toEqual([40, "second"]);
 	});
 
 	test("graphics modes show no text", () => {
 		ports.write(0x3ce, 2, 0x0506);
-		expect([vga.text(), vga.cursor()]).toEqual([[], undefined]);
+		expect(vga.screen()).toEqual({ columns: 0, rows: 0, cells: new Uint8Array(0), cursor: undefined });
 	});
 
 	test("the cursor's place, and whether it shows", () => {
 		crtc(0x0e, (3 * 80 + 7) >> 8);
 		crtc(0x0f, (3 * 80 + 7) & 0xff);
-		expect(vga.cursor()).toEqual({ row: 3, column: 7, visible: true });
+		expect(vga.screen().cursor).toBe(3 * 80 + 7);
 		crtc(0x0a, 0x20);
-		expect(vga.cursor()?.visible).toBe(false);
+		expect(vga.screen().cursor).toBeUndefined();
+		crtc(0x0a, 0x0d);
+		expect(vga.screen().cursor).toBe(3 * 80 + 7);
 		crtc(0x0e, 0x20);
-		expect(vga.cursor()).toBeUndefined();
+		expect(vga.screen().cursor).toBeUndefined();
 	});
 
 	test("CRT registers 0..7 are protected but for bit 4 of register 7", () => {
@@ -137,11 +141,4 @@ describe("vga-text", () => {
 		expect(retraces).toBe(7);
 		expect(Math.abs(blanks - 7 * 400)).toBeLessThan(10);
 	});
-});
-
-test("code page 437 gives one character for each of its codes", () => {
-	const all = Array.from({ length: 256 }, (_, code) => fromCodePage437(code));
-	expect(all.every((char) => [...char].length === 1)).toBe(true);
-	expect([all[0x41], all[0xc9], all[0xdb], all[0xe1], all[0x01]]).toEqual(["A", "╔", "█", "ß", "☺"]);
-	expect(new Set(all.slice(1)).size).toBe(255);
 });

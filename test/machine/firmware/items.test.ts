@@ -37,7 +37,7 @@ test("firmware items: the directory is QEMU's but for what this machine has not"
 		"22 etc/acpi/rsdp(20)",
 		"23 etc/acpi/tables(131072)",
 		"24 etc/boot-fail-wait(4)",
-		"25 etc/e820(40)",
+		"25 etc/e820(20)",
 		"26 etc/smbios/smbios-anchor(31)",
 		"27 etc/smbios/smbios-tables(295)",
 		"28 etc/system-states(6)",
@@ -77,11 +77,7 @@ test("ACPI tables follow the power management base from one select to the next",
 
 test("memory map: RAM below and from 4 GiB, as QEMU's", () => {
 	expect(hex(e820({ ...pc128M, lowRam: 3 * GIB, highRam: 3 * GIB }))).toBe(
-		[
-			"00000000fd000000 0000000003000000 02000000",
-			"0000000000000000 000000c000000000 01000000",
-			"0000000001000000 000000c000000000 01000000",
-		]
+		["0000000000000000 000000c000000000 01000000", "0000000001000000 000000c000000000 01000000"]
 			.join("")
 			.replaceAll(" ", ""),
 	);

@@ -1,0 +1,162 @@
+import type { Clock, PowerControl } from "../../bus/device.ts";
+import type { RomStore } from "../../bus/mmio-bus.ts";
+import type { MachineConfig } from "../../config/index.ts";
+import { GPE0_BASE, GPE0_LENGTH, SLEEP_TYPE_S4, SLEEP_TYPE_S5 } from "../../devices/pci/piix4-pm.ts";
+import { VGA_LAST_PORT, VGA_PORTS, VgaText } from "../../devices/vga-text.ts";
+import type { HostBuffer } from "../../kvm/backing.ts";
+import type { Vm } from "../../kvm/vm.ts";
+import type { Board, Mmio, Ports } from "../board.ts";
+import { fillCmos } from "../cmos.ts";
+import { provideFirmwareItems } from "../firmware/items.ts";
+import { GuestMemory } from "../guest-memory.ts";
+import { lowRamSize } from "../memory-map.ts";
+import type { FlashActivity, MachineHost } from "../outcome.ts";
+import type { Trace } from "../trace.ts";
+import { ApicWindow } from "./apic-window.ts";
+import { Interrupts, type ProcessorPins } from "./interrupts.ts";
+import { addDebugExit, IsaDevices } from "./isa.ts";
+import { PcMemory } from "./memory.ts";
+import { PciFunctions } from "./pci.ts";
+import { PortSpace } from "./port-space.ts";
+import { SERIAL_PORTS } from "./serial.ts";
+import { fwCfg, pciBus, tracedMmio, tracedPorts } from "./traced.ts";
+
+/** CMOS byte that tells firmware what the processor was reset for; 0: power-on. */
+const CMOS_SHUTDOWN = 0x0f;
+
+/** What the board asks of the machine around it. */
+export interface PcParts {
+	readonly vm: Vm;
+	readonly clock: Clock;
+	readonly power: PowerControl;
+	readonly cpu: ProcessorPins;
+	readonly host: Pick<MachineHost, "serial" | "debugcon">;
+	readonly romStore: RomStore;
+	readonly trace: Trace;
+	/** CPUID leaf 1: EAX and EDX. */
+	readonly cpuSignature: number;
+	readonly cpuFeatures: number;
+	/** The machine's version, for people. */
+	readonly version: string;
+	/** The date at power-on, milliseconds since 1970 UTC. */
+	readonly startUtcMs: number;
+}
+
+/** The `pc` board: i440FX, PIIX3 and PIIX4 with the ISA devices, their wiring, and the memory slots that follow from them. */
+export class Pc implements Board {
+	readonly ports: Ports;
+	readonly mmio: Mmio;
+	readonly interrupts: Interrupts;
+	readonly vga: VgaText | undefined;
+	readonly isa: IsaDevices;
+	private readonly memory: PcMemory;
+	private readonly space = new PortSpace();
+
+	/** @throws UserError for firmware that cannot be read or placed, and for a debug-exit port that is taken. */
+	constructor(config: MachineConfig, parts: PcParts) {
+		const { clock, power, cpu, host, trace } = parts;
+		const { space } = this;
+		const memory = new PcMemory(parts.vm, config, parts.romStore, trace);
+		const { map } = memory;
+		this.memory = memory;
+		this.ports = tracedPorts(space.bus, trace("ports"));
+		this.mmio = tracedMmio(memory.mmio, (address) => map.find(address)?.region.name ?? "nobody", trace("mmio"));
+		try {
+			const interrupts = new Interrupts(space, { clock, power, cpu, apicMoved: (address) => map.placeApic(address) });
+			this.interrupts = interrupts;
+			this.isa = new IsaDevices(space, {
+				clock,
+				power,
+				interrupts,
+				cpu,
+				debugcon: host.debugcon,
+				serial: host.serial.slice(0, config.serial.length),
+				startUtcMs: parts.startUtcMs,
+			});
+			const bus = pciBus(trace("pci"));
+			const serialPorts = config.serial.length;
+			const pci = new PciFunctions(space, { bus, map, clock, power, interrupts, serialPorts });
+			this.addFirmwareItems(config, parts, pci);
+			this.vga = this.addVga(clock);
+			addDebugExit(space, config.debugExitPort, power);
+			for (const { device } of memory.flash) space.own(device);
+			memory.connect(map.ioapic, interrupts.ioapic);
+			memory.connect(map.apicMsi, new ApicWindow(interrupts.lapic, interrupts.bus));
+			memory.connect(map.movedApic, interrupts.lapic);
+		} catch (error) {
+			memory.close();
+			throw error;
+		}
+		memory.follow();
+	}
+
+	/** What the guest's RAM holds. */
+	get ram(): HostBuffer {
+		return this.memory.ram;
+	}
+
+	/** What people call the ROM at an address; see {@link MemoryMap.romName}. */
+	romName(address: number): string {
+		return this.memory.map.romName(address);
+	}
+
+	/** Whether the guest has left word for its firmware that a reset of the processor is meant to come. */
+	get expectsReset(): boolean {
+		return this.isa.rtc.cmos(CMOS_SHUTDOWN) !== 0;
+	}
+
+	/** What each flash unit has been through. */
+	get flashActivity(): FlashActivity[] {
+		return this.memory.flash.map(({ activity }) => activity);
+	}
+
+	/** Every device as after power-on; memory, time and CMOS memory stay. */
+	reset(): void {
+		const { topology } = this.memory.map;
+		topology.transaction(() => {
+			for (const device of this.space.devices) device.reset();
+		});
+	}
+
+	/** Everything reaches the disk. May be called repeatedly. */
+	close(): void {
+		this.memory.close();
+	}
+
+	private addFirmwareItems({ memoryBytes, serial }: MachineConfig, parts: PcParts, { pm }: PciFunctions): void {
+		const lowRam = lowRamSize(memoryBytes);
+		const highRam = memoryBytes - lowRam;
+		fillCmos(this.isa.rtc, lowRam, highRam);
+		const items = fwCfg(new GuestMemory(parts.vm), parts.trace("fw-cfg"));
+		this.space.place(0x510, 2, items);
+		this.space.place(0x514, 8, items.dma);
+		provideFirmwareItems(items, {
+			lowRam,
+			highRam,
+			cpus: 1,
+			cpuSignature: parts.cpuSignature,
+			cpuFeatures: parts.cpuFeatures,
+			pmBase: () => pm.pmBase,
+			gpe0: { base: GPE0_BASE, length: GPE0_LENGTH },
+			sleepTypes: [
+				[4, SLEEP_TYPE_S4],
+				[5, SLEEP_TYPE_S5],
+			],
+			serialPorts: SERIAL_PORTS.slice(0, serial.length).map((port, n) => ({ number: n + 1, ...port })),
+			keyboard: true,
+			mouse: true,
+			hpet: false,
+			version: parts.version,
+			bootOrder: [],
+			bootFailWaitMs: undefined,
+		});
+	}
+
+	private addVga(clock: Clock): VgaText | undefined {
+		const { vgaText } = this.memory;
+		if (vgaText === undefined) return undefined;
+		const vga = new VgaText({ clock, memory: () => vgaText.view });
+		this.space.place(VGA_PORTS, VGA_LAST_PORT - VGA_PORTS + 1, vga);
+		return vga;
+	}
+}

@@ -1,0 +1,55 @@
+import type { PowerControl, ResetKind } from "../bus/device.ts";
+import type { End, StopReason } from "./outcome.ts";
+
+/** What devices, the host and limits ask of a machine while it runs. The run loop looks between two exits. */
+export class Requests implements PowerControl {
+	private ending: End | undefined;
+	private pendingReset: ResetKind | undefined;
+	private readonly wake: () => void;
+
+	/** `wake` is called when something comes from outside while the machine may be asleep. */
+	constructor(wake: () => void) {
+		this.wake = wake;
+	}
+
+	/** Why the run ends. The first reason counts. */
+	get end(): End | undefined {
+		return this.ending;
+	}
+
+	/** The reset that waits to be done, or undefined. */
+	get resetKind(): ResetKind | undefined {
+		return this.pendingReset;
+	}
+
+	/** Gives the reset to do, and forgets it. */
+	takeReset(): ResetKind | undefined {
+		const kind = this.pendingReset;
+		this.pendingReset = undefined;
+		return kind;
+	}
+
+	/** The guest, or a limit, ends the run. */
+	finish(end: End): void {
+		this.ending ??= end;
+	}
+
+	/** The host ends the run. */
+	stop(reason: StopReason): void {
+		this.finish(reason);
+		this.wake();
+	}
+
+	/** A reset of the whole machine goes before one of the processor. */
+	reset(kind: ResetKind): void {
+		if (this.pendingReset === undefined || this.pendingReset === "init") this.pendingReset = kind;
+	}
+
+	powerOff(): void {
+		this.finish({ kind: "power-off" });
+	}
+
+	debugExit(value: number): void {
+		this.finish({ kind: "debug-exit", value });
+	}
+}

@@ -1,0 +1,197 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { Bug } from "../base/errors.ts";
+import type { AccessSize, ResetKind } from "../bus/device.ts";
+import { SEGMENT } from "../isa/registers.ts";
+import { EXIT_REASON, type Vcpu } from "../kvm/vcpu.ts";
+import { F, SEG, segmentOffset } from "../vcpu/layout.ts";
+import type { Board } from "./board.ts";
+import type { GuestClock } from "./guest-clock.ts";
+import type { End } from "./outcome.ts";
+import type { Requests } from "./requests.ts";
+import type { Sleep } from "./sleep.ts";
+import type { TraceLine } from "./trace.ts";
+
+/** Guest nanoseconds that a device access takes. */
+const DEVICE_ACCESS_NS = 1000;
+/** Most instructions between two looks at the host. */
+const QUANTUM = 2_000_000;
+/** With the host's clock, guest nanoseconds between two looks at it. */
+const HOST_CLOCK_SLICE_NS = 1_000_000;
+/** Exits between two looks at the host: a power of two. */
+const EXITS = 512;
+/** Host milliseconds between two turns of the event loop. */
+const TURN_MS = 10;
+/** Host milliseconds that a sleeping machine sleeps at a time. */
+const NAP_MS = 50;
+
+export interface Limits {
+	/** Guest instructions in total. */
+	readonly instructions: number;
+	/** Guest time, nanoseconds. */
+	readonly guestTimeNs: number;
+	/** Host time as performance.now() has it. */
+	readonly deadline: number;
+}
+
+export interface RunLoopParts {
+	readonly vcpu: Vcpu;
+	readonly board: Board;
+	readonly clock: GuestClock;
+	readonly requests: Requests;
+	readonly sleep: Sleep;
+	readonly limits: Limits;
+	/** Whether something from the host may still reach the guest. */
+	readonly mayHear: () => boolean;
+	/** Called at every turn of the event loop. */
+	readonly turned: () => void;
+	readonly trace: { readonly exits: TraceLine | undefined; readonly resets: TraceLine | undefined };
+}
+
+/** Runs a processor on a board: hands its exits to those who answer, keeps time and limits, gives the host its turns. */
+export class RunLoop {
+	private readonly parts: RunLoopParts;
+	/** The processor waits in HLT. */
+	private halted = false;
+
+	constructor(parts: RunLoopParts) {
+		this.parts = parts;
+	}
+
+	/** Runs until there is an end. */
+	async run(): Promise<End> {
+		const { vcpu, clock, requests, limits, trace } = this.parts;
+		const { processor, exit } = vcpu;
+		let lastTurn = performance.now();
+		let rounds = 0;
+		for (;;) {
+			if (requests.resetKind !== undefined) this.reset();
+			const now = clock.tick();
+			clock.alarms.fireDue(now);
+			const budget = this.budget(now);
+			if (requests.end !== undefined) return requests.end;
+			let outOfBudget = false;
+			if (this.halted) await this.wait(now);
+			else {
+				processor.setBudget(budget);
+				const result = vcpu.run();
+				if (result !== 0) throw new Bug(`KVM_RUN: ${result} at ${this.where()}`);
+				trace.exits?.(this.exitLine());
+				outOfBudget = exit.reason === EXIT_REASON.budget;
+				if (!outOfBudget) this.handleExit();
+			}
+			if (!outOfBudget && (++rounds & (EXITS - 1)) !== 0) continue;
+			const host = performance.now();
+			if (host >= limits.deadline) requests.finish({ kind: "timeout" });
+			if (host - lastTurn < TURN_MS) continue;
+			this.parts.turned();
+			await turn();
+			lastTurn = performance.now();
+		}
+	}
+
+	/** How many instructions may run now; where a limit is reached, the end is requested. */
+	private budget(now: number): number {
+		const { vcpu, clock, requests, limits } = this.parts;
+		const left = limits.instructions - vcpu.processor.retired();
+		if (left <= 0) requests.finish({ kind: "instruction-limit" });
+		const time = limits.guestTimeNs - now;
+		if (time <= 0) requests.finish({ kind: "guest-time-limit" });
+		let budget = clock.followsHost ? HOST_CLOCK_SLICE_NS : QUANTUM;
+		const alarm = clock.alarms.next();
+		if (alarm !== undefined && alarm - now < budget) budget = alarm - now;
+		if (left < budget) budget = left;
+		if (time < budget) budget = time;
+		return Math.max(budget, 1);
+	}
+
+	private handleExit(): void {
+		const { vcpu, board, clock, requests } = this.parts;
+		const { exit } = vcpu;
+		switch (exit.reason) {
+			case EXIT_REASON.mmio:
+				board.mmio.dispatch(exit);
+				clock.pass(DEVICE_ACCESS_NS);
+				break;
+			case EXIT_REASON.io:
+				if (exit.count === 1) this.port();
+				else this.portBatch();
+				clock.pass(DEVICE_ACCESS_NS * exit.count);
+				break;
+			case EXIT_REASON.hlt:
+				this.halted = true;
+				break;
+			case EXIT_REASON.shutdown:
+				if (board.expectsReset) requests.reset("triple-fault");
+				else requests.finish({ kind: "triple-fault", detail: `at ${this.where()}` });
+				break;
+			case EXIT_REASON.internalError:
+				requests.finish({ kind: "triple-fault", detail: `no instruction can be fetched from ${this.where()}` });
+				break;
+			default:
+				throw new Bug(`exit reason ${exit.reason} at ${this.where()}`);
+		}
+	}
+
+	private port(): void {
+		const { ports } = this.parts.board;
+		const { direction, size, port, portWords } = this.parts.vcpu.exit;
+		if (direction === 1) ports.write(port, size as AccessSize, portWords[0]!);
+		else portWords[0] = ports.read(port, size as AccessSize);
+	}
+
+	/** A REP INS: as many reads of one port. (Each element of a REP OUTS is an exit of its own.) */
+	private portBatch(): void {
+		const { ports } = this.parts.board;
+		const { size, port, count, portData, portHalves, portWords } = this.parts.vcpu.exit;
+		const elements = size === 1 ? portData : size === 2 ? portHalves : portWords;
+		for (let n = 0; n < count; n++) elements[n] = ports.read(port, size as AccessSize);
+	}
+
+	/** HLT: guest time jumps to the next alarm; where only the host can wake the guest, the host waits. */
+	private async wait(now: number): Promise<void> {
+		const { vcpu, clock, requests, limits, mayHear } = this.parts;
+		const { processor } = vcpu;
+		if (processor.wakes()) {
+			this.halted = false;
+			return;
+		}
+		const alarm = processor.interruptible() ? clock.alarms.next() : undefined;
+		if (alarm === undefined) {
+			if (!processor.interruptible() || !mayHear()) {
+				requests.finish({ kind: "halted", detail: `at ${this.where()}` });
+				return;
+			}
+			await this.nap(NAP_MS);
+		} else if (clock.followsHost) await this.nap((Math.min(alarm, limits.guestTimeNs) - now) / 1e6);
+		else clock.pass(Math.min(alarm, limits.guestTimeNs) - now);
+	}
+
+	private async nap(ms: number): Promise<void> {
+		const { sleep, limits, requests, turned } = this.parts;
+		turned();
+		await sleep.for(Math.min(ms, NAP_MS, limits.deadline - performance.now()));
+		if (performance.now() >= limits.deadline) requests.finish({ kind: "timeout" });
+	}
+
+	private reset(): void {
+		const { vcpu, board, requests, trace } = this.parts;
+		const kind: ResetKind | undefined = requests.takeReset();
+		trace.resets?.(`${kind} at ${this.where()}`);
+		if (kind !== "init") board.reset();
+		vcpu.reset(kind === "init" ? "init" : "power-on");
+		this.halted = false;
+	}
+
+	/** CS:IP for people. */
+	private where(): string {
+		const { processor } = this.parts.vcpu;
+		const cs = processor.get(SEG.selector, segmentOffset(SEGMENT.cs));
+		return `${cs.toString(16).padStart(4, "0")}:${processor.get64(F.rip).toString(16).padStart(8, "0")}`;
+	}
+
+	private exitLine(): string {
+		const { exit } = this.parts.vcpu;
+		const name = Object.entries(EXIT_REASON).find(([, number]) => number === exit.reason)?.[0];
+		return `${name ?? exit.reason} at ${this.where()}`;
+	}
+}
