@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { describe, expect, test } from "vitest";
-import { rebuildImages, toolVersion } from "../support/rebuilt-images.ts";
+import { expect, test } from "vitest";
+import { describeWith } from "../support/guest-files.ts";
+import { rebuildImages } from "../support/rebuilt-images.ts";
 
 const firmware = fileURLToPath(new URL("../../firmware/", import.meta.url));
 
-describe.skipIf(toolVersion("nasm") === undefined)("firmware/build.sh, where nasm is installed", () => {
+describeWith(["nasm"], "firmware/build.sh", () => {
 	test("gives the committed images, byte for byte", () => {
 		const images = rebuildImages(`${firmware}build.sh`);
 		expect([...images.keys()].sort()).toEqual(["demo-flash.bin", "demo.bin"]);

@@ -1,17 +1,17 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { describe, expect, test } from "vitest";
-import { rebuildImages, toolVersion } from "../support/rebuilt-images.ts";
+import { expect, test } from "vitest";
+import { describeWith } from "../support/guest-files.ts";
+import { rebuildImages } from "../support/rebuilt-images.ts";
 import { guests, outputLines, trial } from "./guests.ts";
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
-const qemu = toolVersion("qemu-system-i386");
 
-describe.skipIf(qemu === undefined)("guests on QEMU, where it is installed (apt-get install qemu-system-x86)", () => {
+describeWith(["qemu"], "guests on QEMU", (qemu) => {
 	test.each(guests)("$name prints what is expected but for the departures listed", (guest) => {
 		const { stdout, status } = spawnSync(
-			"qemu-system-i386",
+			qemu,
 			[
 				...["-accel", "tcg", "-m", "64", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"],
 				...["-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-bios", guest.image],
@@ -28,7 +28,7 @@ describe.skipIf(qemu === undefined)("guests on QEMU, where it is installed (apt-
 	});
 });
 
-describe.skipIf(toolVersion("nasm") === undefined)("test/guests/build.sh, where nasm is installed", () => {
+describeWith(["nasm"], "test/guests/build.sh", () => {
 	test("gives the committed images, byte for byte", () => {
 		const images = rebuildImages(`${folder}build.sh`);
 		expect([...images.keys()].sort()).toEqual(guests.map(({ name }) => `${name}.bin`));
