@@ -15,7 +15,6 @@ const MAX_VCPU_ID = 4096;
 /** Hooks of a VM without an in-kernel interrupt controller. */
 const NO_HOST: ProcessorHost = {
 	acknowledge: () => -1,
-	bus: () => false,
 	msr: () => undefined,
 };
 

@@ -95,7 +95,6 @@ export class Machine implements RunningMachine {
 		traceSlots(vm, trace);
 		const vcpu = vm.createVcpu(0, {
 			acknowledge: () => this.acknowledge(),
-			bus: () => false,
 			msr: (isWrite, index, value) => this.msr(isWrite, index, value),
 		});
 		assert(typeof vcpu !== "string", "the vCPU");

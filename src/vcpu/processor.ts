@@ -46,9 +46,9 @@ export interface ProcessorHost {
 	acknowledge(): number;
 	/**
 	 * The bus inside the hypervisor (local APIC, coalesced zones, ioeventfd), asked before an access without RAM becomes
-	 * an exit. @returns true when it took the write, or stored the answer with `setData`.
+	 * an exit. @returns true when it took the write, or stored the answer with `setData`. Absent where nothing is on it.
 	 */
-	bus(isWrite: boolean, gpa: bigint, length: number, data: bigint, setData: (data: bigint) => void): boolean;
+	bus?(isWrite: boolean, gpa: bigint, length: number, data: bigint, setData: (data: bigint) => void): boolean;
 	/** A model-specific register that the core does not keep. @returns the value read, true when written, undefined: #GP. */
 	msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined;
 }
@@ -405,6 +405,7 @@ export class Processor {
 	}
 
 	private bus(isWrite: boolean, fragment: number): number {
+		if (this.host.bus === undefined) return 0;
 		const at = fragment - this.state;
 		const gpa = this.view.getBigUint64(at + FRAGMENT.gpa.offset, true);
 		const length = this.view.getInt32(at + FRAGMENT.length.offset, true);
@@ -470,8 +471,11 @@ export class Processor {
 					cross = second;
 				}
 				decoded = this.decoder.decode(this.scratch, 0, length, codeSize);
-				// Cut off by the segment's limit: #GP(0).
-				if (decoded.status === "truncated") decoded.status = "tooLong";
+				if (decoded.status === "truncated") {
+					// Cut off by the segment's limit. No block says so: limits change, and the code stays.
+					this.call("raise", 13, 0);
+					return 0;
+				}
 				writeRecord(words, (block + BLOCK_HEADER) >> 2, decoded, 0);
 				at += decoded.length;
 				count = 1;
