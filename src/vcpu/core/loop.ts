@@ -375,7 +375,8 @@ function defineRun(core: Core): void {
 			f.if(special.eqz(), () => {
 				f.set(unit, BLOCK.unit.of(block));
 				f.if(unit.ne(0), () => {
-					f.if(F.skipUnit.of(st).eqz(), () => {
+					// Units know the TLBs of the mode only, not the empty one that has alignment checked.
+					f.if(F.skipUnit.of(st).eqz().and(F.fillable.of(st)), () => {
 						// A unit that returns 1 wants the next instructions interpreted: it missed, or its budget ran low.
 						f.set(unit, core.m.callIndirect(HANDLER, unit, st, BLOCK.entry.of(block)));
 						F.skipUnit.set(f, st, unit);
