@@ -1,8 +1,10 @@
 import { Decoder } from "../../isa/decoder.ts";
 import { instructionTable } from "../../isa/index.ts";
 import { SEGMENT } from "../../isa/registers.ts";
+import type { Callee } from "../../wasm/expression.ts";
 import { ModuleBuilder } from "../../wasm/module.ts";
 import type { CodeWatch } from "../code-space.ts";
+import { handlerIndex } from "../core/handlers.ts";
 import { BLOCK, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import type { Compiler, Processor } from "../processor.ts";
 import { discover, type UnitBlock } from "./discover.ts";
@@ -155,6 +157,16 @@ export class UnitCompiler implements Compiler {
 		const generationWord = pages.size > 1 ? this.allocate(4) : 0;
 		if (generationWord) this.words[generationWord >> 2] = processor.get(F.generation);
 		const m = new ModuleBuilder();
+		// Imports come first: the handlers of all instructions that the unit does not do itself.
+		const handlers = new Map<number, Callee>();
+		const env: Record<string, unknown> = { memory: processor.memory.memory };
+		for (const { instructions, terminator } of blocks.values()) {
+			const instance = terminator.kind === "handler" ? instructions.at(-1)?.decoded.instance : undefined;
+			if (!instance || handlers.has(instance.id)) continue;
+			const name = `handler_${instance.id}`;
+			handlers.set(instance.id, m.import(name, ["i32", "i32"], ["i32"]));
+			env[name] = processor.table.get(handlerIndex(instance));
+		}
 		const printed = new UnitPrinter(m, `unit_${roots[0]!.toString(16)}`, {
 			blocks,
 			key,
@@ -164,11 +176,10 @@ export class UnitCompiler implements Compiler {
 			generationWord,
 			allocate: (size) => this.allocate(size),
 			words: this.words,
+			handler: (instance) => handlers.get(instance.id)!,
 		}).print();
 		m.export(printed.f, "unit");
-		const { exports } = new WebAssembly.Instance(new WebAssembly.Module(m.encode()), {
-			env: { memory: processor.memory.memory },
-		});
+		const { exports } = new WebAssembly.Instance(new WebAssembly.Module(m.encode()), { env });
 		const slot = this.freeSlots.pop() ?? processor.table.grow(1);
 		processor.table.set(slot, exports["unit"]);
 		this.made++;

@@ -19,8 +19,10 @@ export type Terminator =
 	| { readonly kind: "call"; readonly target: number; readonly next: number }
 	/** Return, indirect jump or indirect call: the target is a value. `next`: return point of an indirect call. */
 	| { readonly kind: "indirect"; readonly next: number | undefined }
-	/** The instruction at `ip` must be interpreted; `next` is the one behind it. */
-	| { readonly kind: "interpret"; readonly ip: number; readonly next: number | undefined };
+	/** The block's last instruction is done by its handler in the core; it goes on at `next` where `continues`. */
+	| { readonly kind: "handler"; readonly next: number; readonly continues: boolean }
+	/** The instruction at `ip` is the interpreter's. */
+	| { readonly kind: "interpret"; readonly ip: number };
 
 export interface UnitBlock {
 	/** IP of the first instruction. */
@@ -105,17 +107,18 @@ export function discover(roots: readonly number[], options: DiscoverOptions): Ma
 			}
 			const instruction = decodeAt(ip, decoded, options);
 			if (!instruction) {
-				terminator = { kind: "interpret", ip, next: undefined };
+				terminator = { kind: "interpret", ip };
 				break;
 			}
 			const kind = classify(instruction);
 			if (kind === "interpret") {
-				terminator = { kind: "interpret", ip, next: instruction.next };
+				terminator = { kind: "interpret", ip };
 				break;
 			}
 			instructions.push(instruction);
 			ip = instruction.next;
-			if (kind === "jump") {
+			if (kind === "handler") terminator = { kind, next: ip, continues: continues(instruction) };
+			else if (kind === "jump") {
 				const conditional = instruction.decoded.instance?.meaning.jump?.when !== undefined;
 				terminator = { kind, target: directTarget(instruction), next: conditional ? instruction.next : undefined };
 			} else if (kind === "call") terminator = { kind, target: directTarget(instruction), next: instruction.next };
@@ -131,7 +134,18 @@ export function discover(roots: readonly number[], options: DiscoverOptions): Ma
 	return blocks;
 }
 
-type Kind = "plain" | "jump" | "call" | "indirect" | "interpret";
+type Kind = "plain" | "jump" | "call" | "indirect" | "handler" | "interpret";
+
+/** Helpers behind which compiled code goes on although they end decoded blocks: they change no mode and no segment. */
+const CONTINUES = new Set(["in", "out", "string", "rdtsc", "setDirection", "pushFlags"]);
+/** Helpers behind which nothing follows. */
+const NEVER_RETURNS = new Set(["iret", "returnFar", "jumpFar", "sysexit"]);
+
+function continues({ decoded }: UnitInstruction): boolean {
+	const { instance } = decoded;
+	if (!instance?.form.family.ends) return true;
+	return CONTINUES.has(instance.meaning.helper?.name ?? "");
+}
 
 /** Whether an instruction can be compiled, and what it does to control flow. */
 function classify({ decoded }: UnitInstruction): Kind {
@@ -170,15 +184,10 @@ function* successors(instruction: UnitInstruction, kind: Kind): Generator<[numbe
 		case "indirect":
 			if ((decoded.instance?.meaning.stores.length ?? 0) > 0) yield [next, true];
 			return;
-		case "interpret":
-			// Whatever comes behind, if anything does: it is entered from the interpreter.
-			if (decoded.status === "ok" && !neverReturns(decoded)) yield [next, true];
+		case "handler":
+			if (!NEVER_RETURNS.has(decoded.instance?.meaning.helper?.name ?? "")) yield [next, !continues(instruction)];
 			return;
 	}
-}
-
-function neverReturns({ instance }: Decoded): boolean {
-	return ["iret", "returnFar", "jumpFar", "sysexit"].includes(instance?.meaning.helper?.name ?? "");
 }
 
 function decodeAt(

@@ -1,10 +1,12 @@
 import { assert } from "../../base/errors.ts";
-import { type Ex, i32, type Local } from "../../wasm/expression.ts";
-import type { FunctionBuilder, Label } from "../../wasm/function.ts";
+import type { Instance } from "../../isa/table.ts";
+import { type Callee, type Ex, i32, type Local } from "../../wasm/expression.ts";
+import { call, type FunctionBuilder, type Label } from "../../wasm/function.ts";
 import type { ModuleBuilder } from "../../wasm/module.ts";
 import { emitInstruction } from "../emitter.ts";
 import { flagNumber } from "../flag-state.ts";
-import { F, GPRS, KEY, SEG, segmentOffset } from "../layout.ts";
+import { F, GPRS, KEY, REC_SIZE, SEG, STATUS, segmentOffset } from "../layout.ts";
+import { writeRecord } from "../predecode.ts";
 import type { UnitBlock, UnitInstruction } from "./discover.ts";
 import { type Flow, structure } from "./structure.ts";
 import { CompiledTarget, type FlagKnowledge, type UnitFrame } from "./target.ts";
@@ -34,6 +36,8 @@ export interface UnitPlan {
 	/** Takes `bytes` of zeroed VM memory for tables. */
 	allocate(bytes: number): number;
 	readonly words: Int32Array;
+	/** The core's handler of an instance, imported into the unit's module. */
+	handler(instance: Instance): Callee;
 }
 
 export interface PrintedUnit {
@@ -77,6 +81,8 @@ export class UnitPrinter {
 	private readonly mapSize: number;
 	private readonly map: number;
 	private head: Label | undefined;
+	/** Knowing nothing of the flags but what is likely in this unit. */
+	private anything: FlagKnowledge = { kind: "dynamic", known: [], others: true };
 	private leaveAtSite: Label | undefined;
 	private leaveAtIp: Label | undefined;
 
@@ -182,7 +188,9 @@ export class UnitPrinter {
 				? [terminator.next]
 				: terminator.kind === "jump"
 					? [terminator.target, ...(terminator.next === undefined ? [] : [terminator.next])]
-					: [];
+					: terminator.kind === "handler" && terminator.continues
+						? [terminator.next]
+						: [];
 		return ips.map((ip) => this.numbers.get(ip)).filter((n) => n !== undefined);
 	}
 
@@ -197,6 +205,7 @@ export class UnitPrinter {
 			}
 		}
 		const anything: FlagKnowledge = { kind: "dynamic", known: likelyFirst(setters), others: true };
+		this.anything = anything;
 		const predecessors = new Map<number, number[]>();
 		for (const block of this.order) {
 			const from = this.numbers.get(block.ip)!;
@@ -210,7 +219,7 @@ export class UnitPrinter {
 				const known = block.entry ? anything : ins.length === 0 ? undefined : meet(ins, anything);
 				if (known) this.knowledge.set(n, known);
 				if (JSON.stringify(known) !== before) changed = true;
-				const after = known && afterBlock(block, known);
+				const after = known && (block.terminator.kind === "handler" ? anything : afterBlock(block, known));
 				if (JSON.stringify(after) !== JSON.stringify(out.get(n))) changed = true;
 				out.set(n, after);
 			});
@@ -329,7 +338,9 @@ export class UnitPrinter {
 			branch: (target, when) => this.branch(block, target, when, compiled.flagsKnown, fallThrough),
 		};
 		const compiled: CompiledTarget = new CompiledTarget(frame, known);
+		const { terminator } = block;
 		for (const instruction of block.instructions) {
+			if (terminator.kind === "handler" && index === count - 1) break;
 			current = instruction;
 			known = compiled.flagsKnown;
 			compiled.start(instruction);
@@ -340,9 +351,70 @@ export class UnitPrinter {
 			f.release(...compiled.loads);
 			index++;
 		}
-		const { terminator } = block;
-		if (terminator.kind === "fall") this.goTo(terminator.next, compiled.flagsKnown, fallThrough);
+		if (terminator.kind === "handler") {
+			this.callHandler(block.instructions.at(-1)!, terminator, compiled.flagsKnown, fallThrough);
+		} else if (terminator.kind === "fall") this.goTo(terminator.next, compiled.flagsKnown, fallThrough);
 		else if (terminator.kind === "interpret") this.leave(terminator.ip, 0, compiled.flagsKnown, UNIT_RESULT.interpret);
+	}
+
+	private spill(): void {
+		const { f, st } = this;
+		this.registers.forEach((local, n) => {
+			f.store("i64", st, local.extU(), GPRS + n * 8);
+		});
+		f.store("i32", st, this.fa, F.flagA.offset);
+		f.store("i32", st, this.fb, F.flagB.offset);
+	}
+
+	private reload(): void {
+		const { f, st } = this;
+		this.registers.forEach((local, n) => {
+			f.set(local, st.load("i32", GPRS + n * 8));
+		});
+		f.set(this.fa, st.load("i32", F.flagA.offset));
+		f.set(this.fb, st.load("i32", F.flagB.offset));
+		f.set(this.fk, F.flagKind.of(st));
+		f.set(this.budget, F.budget.of(st));
+	}
+
+	/**
+	 * An instruction that its handler in the core does. Everything is in the state meanwhile: no value lives across the
+	 * call. Afterwards the unit goes on, or is left for good where the handler says so or somebody waits.
+	 */
+	private callHandler(
+		{ decoded, ip }: UnitInstruction,
+		{ next, continues }: { next: number; continues: boolean },
+		known: FlagKnowledge,
+		fallThrough: Label | undefined,
+	): void {
+		const { f, st, plan } = this;
+		const record = plan.allocate(REC_SIZE);
+		writeRecord(plan.words, record >> 2, decoded, 0);
+		this.spill();
+		F.flagKind.set(f, st, known.kind === "static" ? known.number : this.fk);
+		F.budget.set(f, st, this.budget);
+		F.blockIp.set(f, st, i32(ip).extU());
+		F.blockFirst.set(f, st, record);
+		F.blockCount.set(f, st, 1);
+		const status = f.let(call(plan.handler(decoded.instance!), st, record));
+		const leave = (): void => {
+			f.returnIf(status.eq(STATUS.branch), UNIT_RESULT.go);
+			f.if(status.eq(STATUS.stopHere), () => {
+				F.rip.set(f, st, i32(ip).extU());
+				F.budget.set(f, st, F.budget.of(st).add(1));
+				f.return(UNIT_RESULT.go);
+			});
+			F.rip.set(f, st, i32(next).extU());
+			f.return(UNIT_RESULT.go);
+		};
+		if (!continues) {
+			leave();
+			return;
+		}
+		f.if(status.or(F.pending.of(st)).or(F.shadow.of(st)), leave);
+		f.release(status);
+		this.reload();
+		this.goTo(next, this.anything, fallThrough);
 	}
 
 	/** The end of a block with a jump. */
