@@ -149,15 +149,14 @@ export const F = {
 	walkFlags: f32(),
 	/** Pages of the access in hand (gvaToTlb): count, then entries. */
 	txCount: f32(),
-	tx: new Field(take(2 * 32), 8),
+	tx: new Field(take(17 * 32), 8),
 	/** I/O list of the access in hand (tlbToIo). */
 	ioCount: f32(),
-	io: new Field(take(8 * 32), 8),
+	io: new Field(take(20 * 32), 8),
 	/** Bytes of the access in hand. */
 	data: new Field(take(64), 8),
-	/** Answered reads of the instruction in hand, replayed in order. */
+	/** Answered reads of the instruction in hand. */
 	readCount: f32(),
-	readPosition: f32(),
 	reads: new Field(take(64 * 32), 8),
 	/** Record of the instruction whose reads these are; 0: the next one that reads. */
 	readRecord: f32(),
@@ -173,8 +172,22 @@ export const F = {
 	deliveringBefore: f32(),
 	/** Not 0: do not enter compiled code for the next block. */
 	skipUnit: f32(),
-	/** Code breakpoints and single steps ordered by user space (KVM_SET_GUEST_DEBUG control). */
+	/** What user space debugs (KVM_SET_GUEST_DEBUG control): bits of GUEST_DEBUG. */
 	guestDebug: f32(),
+	/** Its breakpoints, which replace the guest's own while GUEST_DEBUG.hardware is set: DR0–DR3, DR7. */
+	debugAddress: new Field(take(4 * 8), 8),
+	debugControl: f64(),
+	/** The DR7 in force: the guest's, or user space's. */
+	breakControl: f32(),
+	/** Debug-status bits of a stop for user space (PENDING.step). */
+	stepDr6: f32(),
+	/** The dirty ring (KVM_CAP_DIRTY_LOG_RING): address of its entries (0 none), entries less one, entries pushed and reset so far. */
+	ring: f32(),
+	ringMask: f32(),
+	ringPushed: f32(),
+	ringReset: f32(),
+	/** Entries in use at which the run must return (PENDING.ring). */
+	ringSoft: f32(),
 	/** Writes of the instruction in hand still to be reported. */
 	writeCount: f32(),
 	writePosition: f32(),
@@ -250,6 +263,8 @@ export const TX = {
 	linear: new Field(16, 8),
 } as const;
 export const TX_SIZE = 32;
+/** Pages of the largest access: 64 KiB anywhere (memOp). */
+export const TX_BYTES = 65536;
 
 /** One piece of an access: entries of {@link F.io}. `kind`: 0 RAM, 1 ROM, 2 nothing there. */
 export const IO = {
@@ -262,8 +277,13 @@ export const IO = {
 } as const;
 export const IO_SIZE = 32;
 
-/** One fragment: entries of {@link F.reads} and {@link F.writes}. */
-export const FRAGMENT = { gpa: new Field(0, 8), data: new Field(8, 8), length: new Field(16, 4) } as const;
+/** One fragment: entries of {@link F.reads} and {@link F.writes}. `used`: the answer has been taken since the last restart. */
+export const FRAGMENT = {
+	gpa: new Field(0, 8),
+	data: new Field(8, 8),
+	length: new Field(16, 4),
+	used: new Field(20, 4),
+} as const;
 export const FRAGMENT_SIZE = 32;
 
 /** TLB entry: tag is the linear page; addend + low half of the linear address = offset in VM memory. */
@@ -287,6 +307,8 @@ export const ACCESS = {
 	system: 64,
 	/** Translate only: no accessed or dirty bits. */
 	check: 128,
+	/** The hypervisor's own access: what is not plain memory is an error, never an exit, and no TLB entry is made. */
+	hypervisor: 256,
 } as const;
 
 /** How a handler ends. */
@@ -313,6 +335,24 @@ export const PENDING = {
 	code: 8,
 	/** The host asked to come back. */
 	request: 16,
+	/** A stop for user space's debugger waits (stepDr6). */
+	step: 32,
+	/** The dirty ring is full but for its reserve. */
+	ring: 64,
+	/** Finish what was left open, then come back (immediate_exit). */
+	immediate: 128,
+} as const;
+
+/** Bits of {@link F.guestDebug} (Linux virt/kvm/api, 4.87). */
+export const GUEST_DEBUG = {
+	enable: 1,
+	singleStep: 2,
+	/** INT3 is a stop for user space. */
+	software: 0x10000,
+	/** User space's DR0–DR3 and DR7 are in force. */
+	hardware: 0x20000,
+	/** No interrupts while stepping. */
+	blockIrq: 0x100000,
 } as const;
 
 /** One predecoded instruction. */

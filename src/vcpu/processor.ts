@@ -286,7 +286,6 @@ export class Processor {
 			F.faultPending,
 			F.pending,
 			F.readCount,
-			F.readPosition,
 			F.readRecord,
 			F.replaying,
 			F.writeCount,
@@ -399,7 +398,9 @@ export class Processor {
 	}
 
 	private restart(): void {
-		this.set(F.readPosition, 0);
+		for (let n = this.get(F.readCount) - 1; n >= 0; n--) {
+			this.set(F.reads, 0, n * FRAGMENT_SIZE + FRAGMENT.used.offset);
+		}
 		this.set(F.readRecord, 0);
 		this.set(F.replaying, 1);
 	}

@@ -24,9 +24,20 @@ export const SLOT_FLAGS = 20;
 export const SLOT_DIRTY = 24;
 /** i32: slot id with the address space in bits 16 and up, as in the dirty ring. */
 export const SLOT_ID = 28;
-/** i32: offset in VM memory of an array of i32, the backing of each page (0 = none), where SLOT_HOST is 0. */
+/**
+ * i32: offset in VM memory of an array of i32, the backing of each page (0 = none), where SLOT_HOST is 0. Bit 0 of an
+ * element: the host may read the page only.
+ */
 export const SLOT_PAGES = 32;
+/** i32: offset in VM memory of an array of bytes, one per page, that stores set to 1 (changed bits); 0 = none. */
+export const SLOT_CHANGED = 36;
 
 /** Slot flags, numbers as in Linux. */
 export const KVM_MEM_LOG_DIRTY_PAGES = 1;
 export const KVM_MEM_READONLY = 2;
+
+/** Entry of a dirty ring, 16 bytes (struct kvm_dirty_gfn): u32 flags, u32 slot with its address space, u64 page in the slot. */
+export const RING_ENTRY = { flags: 0, slot: 4, offset: 8 } as const;
+export const RING_ENTRY_SIZE = 16;
+export const RING_DIRTY = 1;
+export const RING_RESET = 2;

@@ -225,26 +225,22 @@ describe.each(ENGINES)("descriptor-table registers on the %s engine", (engine) =
 		expect([...guest.ram.subarray(0x20020, 0x20027)]).toEqual([0x34, 0x12, 0x78, 0x56, 0x34, 0x00, 0xee]);
 	});
 
-	it("SGDT into a hole stores the limit, then the base", async () => {
+	it("SGDT into a hole is one store of six bytes, as KVM's interface has it", async () => {
 		const guest = await TestGuest.create(engine, { code: [0x0f, 0x01, 0x00, HLT], registers: { eax: RAM + 4 } });
 		guest.processor.set64(F.gdtBase, 0x87654321n);
 		guest.processor.set64(F.gdtLimit, 0xabcn);
 		const { exit } = guest.vcpu;
 		expect(guest.run()).toBe(EXIT_REASON.mmio);
-		expect([exit.physAddr, exit.len, exit.words[0]]).toEqual([RAM + 4, 2, 0xabc]);
-		expect(guest.run()).toBe(EXIT_REASON.mmio);
-		expect([exit.physAddr, exit.len, exit.words[0]]).toEqual([RAM + 6, 4, 0x87654321]);
+		expect([exit.physAddr, exit.len, ...exit.words]).toEqual([RAM + 4, 6, 0x43210abc, 0x8765]);
 		guest.runToHalt();
 	});
 
-	it("LIDT from a hole reads the limit, then the base", async () => {
+	it("LIDT from a hole is one read of six bytes", async () => {
 		const guest = await TestGuest.create(engine, { code: [0x0f, 0x01, 0x18, HLT], registers: { eax: RAM } });
 		const { exit } = guest.vcpu;
 		expect(guest.run()).toBe(EXIT_REASON.mmio);
-		exit.words[0] = 0x3ff;
-		expect(guest.run()).toBe(EXIT_REASON.mmio);
-		expect([exit.physAddr, exit.len, guest.eip]).toEqual([RAM + 2, 4, CODE]);
-		exit.words[0] = 0x9000;
+		expect([exit.physAddr, exit.len, guest.eip]).toEqual([RAM, 6, CODE]);
+		exit.words.set([0x900003ff, 0]);
 		guest.runToHalt();
 		expect([guest.processor.get64(F.idtLimit), guest.processor.get64(F.idtBase)]).toEqual([0x3ffn, 0x9000n]);
 	});

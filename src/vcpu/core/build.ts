@@ -33,6 +33,11 @@ const EXPORTS = [
 	"load",
 	"store",
 	"raise",
+	"stored",
+	"checkCode",
+	"loadPdptes",
+	"helper_rdmsr",
+	"helper_wrmsr",
 	"interpret",
 ] as const;
 

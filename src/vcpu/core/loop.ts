@@ -9,6 +9,7 @@ import {
 	F,
 	FRAGMENT,
 	FRAGMENT_SIZE,
+	GUEST_DEBUG,
 	JUMP,
 	JUMP_ENTRIES,
 	JUMP_SIZE,
@@ -218,6 +219,13 @@ function defineBoundary(core: Core): void {
 				const reason = f.let(call(core.fn("takeExit"), st));
 				f.returnIf(reason.ne(0), reason);
 			});
+			// What was left open is complete, unless the instruction has yet to run again with its answer.
+			f.if(pending().and(PENDING.immediate).ne(0).and(F.replaying.of(st).eqz()), () => f.return(EXIT.intr));
+			f.if(pending().and(PENDING.step).ne(0).and(F.faultPending.of(st).eqz()), () => {
+				F.pending.set(f, st, pending().and(~PENDING.step));
+				f.return(EXIT.debug);
+			});
+			f.if(pending().and(PENDING.ring).ne(0).and(F.replaying.of(st).eqz()), () => f.return(EXIT.dirtyRingFull));
 			f.if(F.faultPending.of(st).ne(0), () => {
 				const reason = f.let(call(core.fn("resolveFault"), st));
 				f.returnIf(reason.ne(0), reason);
@@ -237,7 +245,8 @@ function defineBoundary(core: Core): void {
 				f.drop(call(core.fn("raise"), st, VECTOR.DB, 0));
 				f.br(again);
 			});
-			f.if(shadow.eqz().and(pending().and(PENDING.interrupt).ne(0)), () => {
+			const blocked = F.guestDebug.of(st).and(GUEST_DEBUG.blockIrq).ne(0);
+			f.if(shadow.eqz().and(pending().and(PENDING.interrupt).ne(0)).and(blocked.eqz()), () => {
 				f.if(F.nmiPending.of(st).ne(0).and(F.nmiBlocked.of(st).eqz()), () => {
 					F.nmiPending.set(f, st, 0);
 					F.nmiBlocked.set(f, st, 1);
@@ -274,7 +283,9 @@ function defineBoundary(core: Core): void {
 	core.define("codeBreakpoint", ["i32", "i64"], ["i32"], (f) => {
 		const [st, linear] = [f.param(0), f.param(1)];
 		f.returnIf(F.eflags.of(st).and(EFLAGS_RF).ne(0), 0);
-		const dr7 = f.let(st.load("i32", F.dr.offset + 56));
+		const dr7 = f.let(F.breakControl.of(st));
+		const forUser = f.let(F.guestDebug.of(st).and(GUEST_DEBUG.hardware).ne(0));
+		const addresses = f.let(st.add(i32(F.debugAddress.offset).when(forUser, F.dr.offset)));
 		const [n, hits, enabled] = [f.local("i32", 0), f.local("i32", 0), f.local("i32", 0)];
 		f.while(n.ltU(4), () => {
 			f.if(
@@ -282,7 +293,7 @@ function defineBoundary(core: Core): void {
 					.shrU(n.shl(2).add(16))
 					.and(3)
 					.eqz()
-					.and(st.add(n.shl(3)).load("i64", F.dr.offset).eq(linear)),
+					.and(addresses.add(n.shl(3)).load("i64").eq(linear)),
 				() => {
 					const on = f.let(dr7.shrU(n.shl(1)).and(3).ne(0));
 					f.set(enabled, enabled.or(on));
@@ -292,6 +303,11 @@ function defineBoundary(core: Core): void {
 			f.set(n, n.add(1));
 		});
 		f.returnIf(enabled.eqz(), 0);
+		f.if(forUser, () => {
+			F.stepDr6.set(f, st, F.stepDr6.of(st).or(hits));
+			F.pending.set(f, st, F.pending.of(st).or(PENDING.step));
+			f.return(1);
+		});
 		F.faultDr6.set(f, st, F.faultDr6.of(st).or(hits));
 		f.drop(call(core.fn("raise"), st, VECTOR.DB, 0));
 		f.return(1);
@@ -339,7 +355,8 @@ function defineRun(core: Core): void {
 		const flags = f.local("i32");
 		const unit = f.local("i32");
 		const csBase = st.load("i64", segmentOffset(SEGMENT.cs) + SEG.base.offset);
-		const dr7 = st.load("i32", F.dr.offset + 56);
+		const dr7 = F.breakControl.of(st);
+		const stepping = F.guestDebug.of(st).and(GUEST_DEBUG.singleStep);
 		f.loop((next) => {
 			f.set(flags, F.eflags.of(st));
 			f.set(
@@ -351,6 +368,7 @@ function defineRun(core: Core): void {
 					.or(F.replaying.of(st))
 					.or(flags.and(EFLAGS_TF | EFLAGS_RF))
 					.or(dr7.and(0xff))
+					.or(stepping)
 					.or(F.windowRequest.of(st)),
 			);
 			f.if(special.ne(0), () => {
@@ -363,7 +381,8 @@ function defineRun(core: Core): void {
 						.of(st)
 						.or(F.replaying.of(st))
 						.or(flags.and(EFLAGS_TF | EFLAGS_RF))
-						.or(dr7.and(0xff)),
+						.or(dr7.and(0xff))
+						.or(stepping),
 				);
 			});
 			f.returnIf(F.budget.of(st).leS(0), EXIT.budget);
@@ -415,7 +434,12 @@ function defineRun(core: Core): void {
 			});
 			F.replaying.set(f, st, 0);
 			F.readRecord.set(f, st, 0);
+			F.portAnswered.set(f, st, 0);
 			f.call(core.fn("forgetReads"), st);
+			f.if(stepping, () => {
+				F.stepDr6.set(f, st, F.stepDr6.of(st).or(DR6_BS));
+				F.pending.set(f, st, F.pending.of(st).or(PENDING.step));
+			});
 			f.if(flags.and(EFLAGS_TF).ne(0).and(F.trapOff.of(st).eqz()), () => {
 				F.faultDr6.set(f, st, F.faultDr6.of(st).or(DR6_BS));
 				F.pending.set(f, st, F.pending.of(st).or(PENDING.debug));

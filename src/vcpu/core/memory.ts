@@ -7,6 +7,7 @@ import {
 	F,
 	FRAGMENT,
 	FRAGMENT_SIZE,
+	GUEST_DEBUG,
 	IO,
 	IO_SIZE,
 	PENDING,
@@ -45,7 +46,7 @@ export function defineMemory(core: Core): void {
 	defineFetch(core);
 }
 
-/** `gvaToTlb(state, linear, length ≤ 4096, access)` → 0 with F.tx filled, or stopHere with the fault pending. */
+/** `gvaToTlb(state, linear, length ≤ 65536, access)` → 0 with F.tx filled, or stopHere with the fault pending. */
 function defineGvaToTlb(core: Core): void {
 	core.define("gvaToTlb", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
 		const [st, start, bytes, access] = [f.param(0), f.param(1), f.param(2), f.param(3)];
@@ -74,7 +75,8 @@ function defineGvaToTlb(core: Core): void {
 
 /**
  * `tlbToIo(state, access)` → 0: turns F.tx into F.io. Pages of RAM and ROM become TLB entries on the way where the
- * access and the page's rights allow it.
+ * access and the page's rights allow it. With ACCESS.hypervisor, stopHere and nothing pending where a byte is not in memory
+ * that the access may touch.
  */
 function defineTlbToIo(core: Core): void {
 	core.define("tlbToIo", ["i32", "i32"], ["i32"], (f) => {
@@ -82,7 +84,8 @@ function defineTlbToIo(core: Core): void {
 		const [n, items, offset] = [f.local("i32", 0), f.local("i32", 0), f.local("i32", 0)];
 		const writes = f.let(access.and(ACCESS.write | ACCESS.modify).ne(0));
 		// Translations made for CPL 3 belong in the user tables, all others in the supervisor's.
-		const fillable = f.let(F.fillable.of(st).and(access.and(ACCESS.check).eqz()));
+		const hypervisor = f.let(access.and(ACCESS.hypervisor));
+		const fillable = f.let(F.fillable.of(st).and(access.and(ACCESS.check | ACCESS.hypervisor).eqz()));
 		const table = f.let(call(core.fn("tableOf"), st, access));
 		f.while(n.ltU(F.txCount.of(st)), () => {
 			const page = f.let(st.add(n.mul(TX_SIZE)).add(F.tx.offset));
@@ -94,26 +97,33 @@ function defineTlbToIo(core: Core): void {
 			f.if(slot.ne(0), () => {
 				f.set(kind, slot.load("i32", SLOT_FLAGS).and(KVM_MEM_READONLY).ne(0));
 				f.set(host, call(core.fn("slotHost"), slot, gpa));
-				f.if(host.eqz(), () => {
-					EXIT_memoryFault(f, st, gpa);
+				// A store to ROM needs no memory behind it.
+				const needed = kind.eqz().or(access.and(ACCESS.write).eqz());
+				const refused = writes.and(kind.eqz()).and(call(core.fn("slotWritable"), slot, gpa).eqz());
+				f.if(needed.and(host.eqz()).or(refused), () => {
+					f.if(hypervisor.eqz(), () => exitMemoryFault(f, st, gpa));
 					f.return(STATUS.stopHere);
 				});
-				f.if(fillable, () => {
+				f.if(fillable.and(host.ne(0)), () => {
 					const flags = f.let(TX.flags.of(page));
 					const linear = f.let(TX.linear.of(page));
 					const meta = f.let(flags.and(WALK.global).ne(0));
 					f.call(core.fn("fill"), st, table, linear, host, meta);
 					f.if(writes.and(kind.eqz()).and(F.codePages.of(st).add(host.shrU(12)).load("i32_8u").eqz()), () => {
-						f.call(core.fn("markDirty"), slot, gpa);
+						f.call(core.fn("markDirty"), st, slot, gpa);
 						f.call(core.fn("fill"), st, table.add(TLB_BYTES), linear, host, meta);
 					});
 				});
 			});
+			f.if(hypervisor.ne(0).and(kind.eq(KIND_NOTHING).or(writes.and(kind.ne(KIND_RAM)))), () => {
+				f.return(STATUS.stopHere);
+			});
+			const outside = f.let(kind.eq(KIND_NOTHING).or(writes.and(kind.ne(KIND_RAM))));
 			const part = f.local("i32");
 			f.while(left.ne(0), () => {
 				f.set(part, left);
 				// What nobody backs goes out in fragments of at most eight bytes.
-				f.if(kind.ne(KIND_RAM).and(part.gtU(8)), () => f.set(part, 8));
+				f.if(outside.and(part.gtU(8)), () => f.set(part, 8));
 				const item = f.let(st.add(items.mul(IO_SIZE)).add(F.io.offset));
 				IO.gpa.set(f, item, gpa);
 				IO.kind.set(f, item, kind);
@@ -134,8 +144,8 @@ function defineTlbToIo(core: Core): void {
 	});
 }
 
-/** RAM whose backing is gone: EFAULT with KVM_EXIT_MEMORY_FAULT (spec section 7). */
-function EXIT_memoryFault(f: FunctionBuilder, st: Ex, gpa: Ex): void {
+/** A slot whose backing is gone, or may not be written: EFAULT with KVM_EXIT_MEMORY_FAULT (Linux virt/kvm/api, 5). */
+function exitMemoryFault(f: FunctionBuilder, st: Ex, gpa: Ex): void {
 	F.exitReason.set(f, st, EXIT.memoryFault);
 	F.exitAddress.set(f, st, gpa.and(-4096));
 	F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
@@ -145,7 +155,26 @@ function defineRunIoList(core: Core): void {
 	/** `forgetReads(state)`: the instruction (or iteration) that these answers belong to is complete. */
 	core.define("forgetReads", ["i32"], [], (f) => {
 		F.readCount.set(f, f.param(0), 0);
-		F.readPosition.set(f, f.param(0), 0);
+	});
+
+	/**
+	 * `answered(state, gpa, length)` → the fragment with user space's answer to this read, which is thereby taken, or 0.
+	 * Answers are found by address: slots may have changed since the exit, and an instruction that runs again may see memory
+	 * where it found none, or the reverse.
+	 */
+	core.define("answered", ["i32", "i64", "i32"], ["i32"], (f) => {
+		const [st, gpa, length] = [f.param(0), f.param(1), f.param(2)];
+		const n = f.local("i32", 0);
+		f.while(n.ltU(F.readCount.of(st)), () => {
+			const entry = f.let(st.add(n.mul(FRAGMENT_SIZE)).add(F.reads.offset));
+			const fits = FRAGMENT.gpa.of(entry).eq(gpa).and(FRAGMENT.length.of(entry).eq(length));
+			f.if(fits.and(FRAGMENT.used.of(entry).eqz()), () => {
+				FRAGMENT.used.set(f, entry, 1);
+				f.return(entry);
+			});
+			f.set(n, n.add(1));
+		});
+		f.return(0);
 	});
 
 	/** `queueWrite(state, rec, gpa, length, data)`: a fragment for user space. */
@@ -172,11 +201,12 @@ function defineRunIoList(core: Core): void {
 			F.readRecord.set(f, st, rec);
 			F.readRetired.set(f, st, retired);
 		});
-		const position = f.let(F.readPosition.of(st));
-		const entry = f.let(st.add(position.mul(FRAGMENT_SIZE)).add(F.reads.offset));
-		f.if(position.geU(F.readCount.of(st)), () => {
+		const entry = f.let(call(core.fn("answered"), st, gpa, length));
+		f.if(entry.eqz(), () => {
+			f.set(entry, st.add(F.readCount.of(st).mul(FRAGMENT_SIZE)).add(F.reads.offset));
 			FRAGMENT.gpa.set(f, entry, gpa);
 			FRAGMENT.length.set(f, entry, length);
+			FRAGMENT.used.set(f, entry, 1);
 			f.if(call(core.imports.bus, st, 0, entry).eqz(), () => {
 				F.exitReason.set(f, st, EXIT.mmio);
 				F.exitAddress.set(f, st, gpa);
@@ -186,9 +216,8 @@ function defineRunIoList(core: Core): void {
 				f.return(STATUS.stopHere);
 			});
 			// The in-kernel bus answered: remember it, so that a later restart does not read the device again.
-			F.readCount.set(f, st, position.add(1));
+			F.readCount.set(f, st, F.readCount.of(st).add(1));
 		});
-		F.readPosition.set(f, st, position.add(1));
 		const data = f.let(FRAGMENT.data.of(entry));
 		const n = f.local("i32", 0);
 		f.while(n.ltU(length), () => {
@@ -214,11 +243,18 @@ function defineRunIoList(core: Core): void {
 		};
 		f.if(write.eqz(), () => {
 			each((item, data) => {
-				f.if(
-					IO.kind.of(item).ne(KIND_NOTHING),
-					() => f.memoryCopy(data, IO.host.of(item), IO.length.of(item)),
-					() => f.check(call(core.fn("readFragment"), st, rec, IO.gpa.of(item), IO.length.of(item), data)),
-				);
+				const direct = f.let(IO.kind.of(item).ne(KIND_NOTHING));
+				f.if(direct.and(F.readCount.of(st).ne(0)).and(F.readRecord.of(st).eq(rec)), () => {
+					const answer = f.let(call(core.fn("answered"), st, IO.gpa.of(item), IO.length.of(item)));
+					f.if(answer.ne(0), () => {
+						f.memoryCopy(data, answer.add(FRAGMENT.data.offset), IO.length.of(item));
+						f.set(direct, 2);
+					});
+				});
+				f.if(direct.eq(1), () => f.memoryCopy(data, IO.host.of(item), IO.length.of(item)));
+				f.if(direct.eqz(), () => {
+					f.check(call(core.fn("readFragment"), st, rec, IO.gpa.of(item), IO.length.of(item), data));
+				});
 			});
 			f.return(0);
 		});
@@ -226,7 +262,7 @@ function defineRunIoList(core: Core): void {
 		each((item, data) => {
 			f.if(IO.kind.of(item).eq(KIND_RAM), () => {
 				f.memoryCopy(IO.host.of(item), data, IO.length.of(item));
-				f.call(core.fn("markDirty"), IO.slot.of(item), IO.gpa.of(item));
+				f.call(core.fn("markDirty"), st, IO.slot.of(item), IO.gpa.of(item));
 				f.call(core.fn("checkCode"), st, IO.host.of(item), IO.length.of(item));
 			});
 		});
@@ -239,6 +275,18 @@ function defineRunIoList(core: Core): void {
 			});
 		});
 		f.return(call(core.fn("stopIfPending"), st));
+	});
+
+	/** `stored(state)`: the pieces of F.io, all of them RAM, were written from outside: their pages are dirty, code in them is gone. */
+	core.define("stored", ["i32"], [], (f) => {
+		const st = f.param(0);
+		const n = f.local("i32", 0);
+		f.while(n.ltU(F.ioCount.of(st)), () => {
+			const item = f.let(st.add(n.mul(IO_SIZE)).add(F.io.offset));
+			f.call(core.fn("markDirty"), st, IO.slot.of(item), IO.gpa.of(item));
+			f.call(core.fn("checkCode"), st, IO.host.of(item), IO.length.of(item));
+			f.set(n, n.add(1));
+		});
 	});
 }
 
@@ -355,8 +403,10 @@ export function defineChecks(core: Core): void {
 	});
 	core.define("watch", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
 		const [st, linear, bytes, write] = [f.param(0), f.param(1), f.param(2), f.param(3)];
-		const dr7 = f.let(st.load("i32", F.dr.offset + 7 * 8));
+		const dr7 = f.let(F.breakControl.of(st));
 		f.returnIf(dr7.and(0xff).eqz(), 0);
+		const forUser = f.let(F.guestDebug.of(st).and(GUEST_DEBUG.hardware).ne(0));
+		const addresses = f.let(st.add(i32(F.debugAddress.offset).when(forUser, F.dr.offset)));
 		const n = f.local("i32", 0);
 		const hits = f.local("i32", 0);
 		f.while(n.ltU(4), (_exit, next) => {
@@ -365,7 +415,7 @@ export function defineChecks(core: Core): void {
 			const length = f.let(control.shrU(2));
 			// 00 one byte, 01 two, 10 eight, 11 four (SDM 3B 17.2.4).
 			const size = f.let(i32(8).when(length.eq(2), length.add(1)));
-			const at = f.let(st.add(n.shl(3)).load("i64", F.dr.offset).and(size.sub(1).extU().not()));
+			const at = f.let(addresses.add(n.shl(3)).load("i64").and(size.sub(1).extU().not()));
 			f.set(n, n.add(1));
 			f.brIf(next, kind.eq(1).and(write).or(kind.eq(3)).eqz());
 			f.brIf(next, at.geU(linear.add(bytes.extU())));
@@ -388,6 +438,11 @@ export function defineChecks(core: Core): void {
 				f.set(n, n.add(1));
 			});
 			f.if(enabled, () => {
+				f.if(forUser, () => {
+					F.stepDr6.set(f, st, F.stepDr6.of(st).or(hits));
+					F.pending.set(f, st, F.pending.of(st).or(PENDING.step));
+					f.return(0);
+				});
 				F.faultDr6.set(f, st, F.faultDr6.of(st).or(hits));
 				F.pending.set(f, st, F.pending.of(st).or(PENDING.debug));
 			});
@@ -413,7 +468,7 @@ function defineFetch(core: Core): void {
 		f.if(slot.ne(0), () => {
 			f.set(host, call(core.fn("slotHost"), slot, gpa));
 			f.if(host.eqz(), () => {
-				EXIT_memoryFault(f, st, gpa);
+				exitMemoryFault(f, st, gpa);
 				f.return(0);
 			});
 		});

@@ -1,7 +1,7 @@
 import { SEGMENT } from "../../isa/registers.ts";
 import { type Ex, i64 } from "../../wasm/expression.ts";
 import type { FunctionBuilder } from "../../wasm/function.ts";
-import { ATTR, F, KEY, SEG, SEG_SIZE, SEGMENTS, segmentOffset, TLB_BYTES } from "../layout.ts";
+import { ATTR, F, GUEST_DEBUG, KEY, SEG, SEG_SIZE, SEGMENTS, segmentOffset, TLB_BYTES } from "../layout.ts";
 import type { Core } from "./core.ts";
 
 const CR0_PE = 1;
@@ -104,12 +104,15 @@ export function defineMode(core: Core): void {
 		f.set(key, key.or(flat.mul(KEY.flat)).or(user.mul(KEY.user)).or(isReal(st).mul(KEY.real)));
 		F.modeKey.set(f, st, key);
 		const aligned = f.let(user.and(F.cr0.of(st).wrap().and(CR0_AM).ne(0)).and(F.eflags.of(st).and(EFLAGS_AC).ne(0)));
-		const watched = f.let(
-			st
-				.load("i32", F.dr.offset + 7 * 8)
-				.and(0xff)
-				.ne(0),
+		const forUser = F.guestDebug.of(st).and(GUEST_DEBUG.hardware).ne(0);
+		const control = f.let(
+			F.debugControl
+				.of(st)
+				.when(forUser, F.dr.of(st, 7 * 8))
+				.wrap(),
 		);
+		F.breakControl.set(f, st, control);
+		const watched = f.let(control.and(0xff).ne(0));
 		const fillable = f.let(aligned.or(watched).eqz());
 		F.fillable.set(f, st, fillable);
 		const area = f.let(F.tlbArea.of(st));

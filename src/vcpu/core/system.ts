@@ -160,10 +160,10 @@ function defineTableRegisters(core: Core): void {
 	core.define("helper_loadTable", ["i32", "i32", "i32", "i32", "i64", "i32"], ["i32"], (f) => {
 		const [st, rec, table, segment] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		const [offset, bytes] = [f.param(4), f.param(5)];
-		f.check(call(core.fn("loadAt"), st, rec, segment, offset, 2));
-		const limit = f.let(F.data.of(st));
-		f.check(call(core.fn("loadAt"), st, rec, segment, offset.add(2), baseBytes(bytes)));
-		const base = f.let(F.data.of(st));
+		f.check(call(core.fn("loadAt"), st, rec, segment, offset, baseBytes(bytes).add(2)));
+		const limit = f.let(F.data.of(st).and(0xffff));
+		const base = f.let(st.load("i64", F.data.offset + 2));
+		f.if(bytes.ne(8), () => f.set(base, base.and(0xffffffffn)));
 		// The base has 24 bits with a 16-bit operand size (SDM 2A LGDT).
 		f.if(bytes.eq(2), () => f.set(base, base.and(0xffffff)));
 		TABLE_BASES.forEach((field, n) => {
@@ -182,16 +182,8 @@ function defineTableRegisters(core: Core): void {
 		const size = f.let(baseBytes(bytes));
 		const idt = f.let(table.ne(0));
 		const linear = segmentLinear(core, f, st, segment, offset, size.add(2), true);
-		f.check(call(core.fn("probe"), st, linear, size.add(2), ACCESS.write));
-		const limit = F.idtLimit.of(st).when(idt, F.gdtLimit.of(st));
-		const base = F.idtBase.of(st).when(idt, F.gdtBase.of(st));
-		const store = (at: Ex, length: Ex | number, value: Ex): void => {
-			const status = f.let(call(core.fn("storeValue"), st, rec, at, length, ACCESS.write, value));
-			f.returnIf(status.eq(STATUS.stopHere), status);
-			f.release(status);
-		};
-		store(linear, 2, limit);
-		store(linear.add(2).and(F.linearMask.of(st)), size, base);
-		f.return(call(core.fn("stopIfPending"), st));
+		F.data.set(f, st, F.idtLimit.of(st).when(idt, F.gdtLimit.of(st)));
+		f.store("i64", st, F.idtBase.of(st).when(idt, F.gdtBase.of(st)), F.data.offset + 2);
+		f.return(call(core.fn("store"), st, rec, linear, size.add(2), ACCESS.write));
 	});
 }

@@ -1,9 +1,12 @@
 import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
-import { ACCESS, F } from "../layout.ts";
+import { ACCESS, F, PENDING } from "../layout.ts";
 import {
 	KVM_MEM_LOG_DIRTY_PAGES,
 	KVM_MEM_READONLY,
+	RING_DIRTY,
+	RING_ENTRY,
+	SLOT_CHANGED,
 	SLOT_DIRTY,
 	SLOT_ENTRY_SIZE,
 	SLOT_FIRST,
@@ -11,6 +14,7 @@ import {
 	SLOT_HEADER_COUNT,
 	SLOT_HEADER_TABLE,
 	SLOT_HOST,
+	SLOT_ID,
 	SLOT_LAST,
 	SLOT_PAGES,
 } from "../slot-table.ts";
@@ -90,24 +94,53 @@ function defineSlotFind(core: Core): void {
 		});
 		f.return(0);
 	});
+	/** `slotWritable(entry, gpa)` → 1 unless the host may only read what is behind the byte. */
+	core.define("slotWritable", ["i32", "i64"], ["i32"], (f) => {
+		const [entry, gpa] = [f.param(0), f.param(1)];
+		const pages = f.let(entry.load("i32", SLOT_PAGES));
+		f.returnIf(entry.load("i32", SLOT_HOST).ne(0).or(pages.eqz()), 1);
+		const page = gpa.sub(entry.load("i64", SLOT_FIRST)).shrU(12).wrap();
+		f.return(pages.add(page.shl(2)).load("i32").and(1).eqz());
+	});
 	/** `slotHost(entry, gpa)` → offset in VM memory of the byte, 0 where it has no backing. */
 	core.define("slotHost", ["i32", "i64"], ["i32"], (f) => {
 		const [entry, gpa] = [f.param(0), f.param(1)];
-		const distance = f.let(gpa.sub(entry.load("i64", SLOT_FIRST)).wrap());
+		const distance = f.let(gpa.sub(entry.load("i64", SLOT_FIRST)));
 		const host = f.let(entry.load("i32", SLOT_HOST));
-		f.returnIf(host.ne(0), host.add(distance));
+		f.returnIf(host.ne(0), host.add(distance.wrap()));
 		const page = f.let(entry.load("i32", SLOT_PAGES));
 		f.returnIf(page.eqz(), 0);
-		f.set(page, page.add(distance.shrU(12).shl(2)).load("i32"));
+		f.set(page, page.add(distance.shrU(12).wrap().shl(2)).load("i32").and(-4096));
 		f.returnIf(page.eqz(), 0);
-		f.return(page.add(distance.and(0xfff)));
+		f.return(page.add(distance.wrap().and(0xfff)));
 	});
 }
 
-/** `markDirty(entry, gpa)`: sets the page's bit where the slot logs. */
+/**
+ * `markDirty(state, entry, gpa)`: a store reached the page. Sets its changed bit where the slot has those, else its dirty
+ * bit where the slot logs; with a dirty ring, a page whose bit was clear becomes an entry.
+ */
 function defineMarkDirty(core: Core): void {
-	core.define("markDirty", ["i32", "i64"], [], (f) => {
-		const [entry, gpa] = [f.param(0), f.param(1)];
+	core.define("pushDirty", ["i32", "i32", "i64"], [], (f) => {
+		const [st, id, page] = [f.param(0), f.param(1), f.param(2)];
+		const pushed = f.let(F.ringPushed.of(st));
+		const used = f.let(pushed.sub(F.ringReset.of(st)));
+		// The reserve is larger than what one instruction dirties; the hypervisor's own stores look before.
+		f.if(used.gtU(F.ringMask.of(st)), () => f.return());
+		const entry = f.let(F.ring.of(st).add(pushed.and(F.ringMask.of(st)).shl(4)));
+		f.store("i32", entry, id, RING_ENTRY.slot);
+		f.store("i64", entry, page, RING_ENTRY.offset);
+		f.store("i32", entry, RING_DIRTY, RING_ENTRY.flags);
+		F.ringPushed.set(f, st, pushed.add(1));
+		f.if(used.add(1).geU(F.ringSoft.of(st)), () => F.pending.set(f, st, F.pending.of(st).or(PENDING.ring)));
+	});
+	core.define("markDirty", ["i32", "i32", "i64"], [], (f) => {
+		const [st, entry, gpa] = [f.param(0), f.param(1), f.param(2)];
+		const changed = f.let(entry.load("i32", SLOT_CHANGED));
+		f.if(changed.ne(0), () => {
+			f.store("i32_8", changed.add(gpa.sub(entry.load("i64", SLOT_FIRST)).shrU(12).wrap()), 1);
+			f.return();
+		});
 		f.if(
 			entry
 				.load("i32", SLOT_FLAGS)
@@ -118,7 +151,12 @@ function defineMarkDirty(core: Core): void {
 				f.if(bitmap.ne(0), () => {
 					const page = f.let(gpa.sub(entry.load("i64", SLOT_FIRST)).shrU(12).wrap());
 					f.set(bitmap, bitmap.add(page.shrU(3)));
-					f.store("i32_8", bitmap, bitmap.load("i32_8u").or(i32(1).shl(page.and(7))));
+					const old = f.let(bitmap.load("i32_8u"));
+					const bit = f.let(i32(1).shl(page.and(7)));
+					f.store("i32_8", bitmap, old.or(bit));
+					f.if(F.ring.of(st).ne(0).and(old.and(bit).eqz()), () => {
+						f.call(core.fn("pushDirty"), st, entry.load("i32", SLOT_ID), page.extU());
+					});
 				});
 			},
 		);
@@ -140,13 +178,14 @@ function defineEntryAccess(core: Core): void {
 	core.define("entryUpdate", ["i32", "i64", "i32", "i64", "i32"], [], (f) => {
 		const [st, gpa, host, value, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
 		const entry = f.let(call(core.fn("slotFind"), st, gpa));
-		f.if(entry.load("i32", SLOT_FLAGS).and(KVM_MEM_READONLY).eqz(), () => {
+		const writable = f.let(entry.load("i32", SLOT_FLAGS).and(KVM_MEM_READONLY).eqz());
+		f.if(writable.and(call(core.fn("slotWritable"), entry, gpa)), () => {
 			f.if(
 				bytes.eq(8),
 				() => f.store("i64", host, value),
 				() => f.store("i32", host, value.wrap()),
 			);
-			f.call(core.fn("markDirty"), entry, gpa);
+			f.call(core.fn("markDirty"), st, entry, gpa);
 			f.call(core.fn("checkCode"), st, host, bytes);
 		});
 	});
