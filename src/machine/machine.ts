@@ -59,6 +59,8 @@ export class Machine implements RunningMachine {
 		return hash.digest("hex");
 	}
 
+	private loop: RunLoop | undefined;
+
 	async run(): Promise<Outcome> {
 		assert(this.parts === undefined, "a machine runs once");
 		const started = performance.now();
@@ -66,7 +68,7 @@ export class Machine implements RunningMachine {
 		const { config, host } = this;
 		try {
 			const screen = pc.vga && host.screen && new Screen(pc.vga, host.screen);
-			const end = await new RunLoop({
+			this.loop = new RunLoop({
 				vcpu,
 				clock,
 				board: pc,
@@ -80,7 +82,8 @@ export class Machine implements RunningMachine {
 				mayHear: () => host.serial.some(({ input }) => input !== undefined && !input.ended),
 				turned: () => screen?.update(),
 				trace: { exits: trace("exits"), resets: trace("resets") },
-			}).run();
+			});
+			const end = await this.loop.run();
 			screen?.finish();
 			return { end, instructions: this.instructions, guestTimeNs: clock.now(), flash: pc.flashActivity };
 		} finally {
@@ -96,6 +99,7 @@ export class Machine implements RunningMachine {
 		const vcpu = vm.createVcpu(0, {
 			acknowledge: () => this.acknowledge(),
 			msr: (isWrite, index, value) => this.msr(isWrite, index, value),
+			port: (isWrite, port, size, value) => this.loop?.portAccess(isWrite, port, size, value) ?? 0,
 		});
 		assert(typeof vcpu !== "string", "the vCPU");
 		const { processor } = vcpu;

@@ -132,6 +132,22 @@ export class RunLoop {
 		}
 	}
 
+	/** A port access as it happens, without an exit: takes its time, and ends the run early where somebody waits. */
+	portAccess(isWrite: boolean, port: number, size: number, value: number): number {
+		const { board, clock, requests, limits, vcpu, trace } = this.parts;
+		trace.exits?.(`io at ${this.where()}`);
+		let answer = 0;
+		if (isWrite) board.ports.write(port, size as AccessSize, value);
+		else answer = board.ports.read(port, size as AccessSize);
+		clock.pass(DEVICE_ACCESS_NS);
+		const now = clock.now();
+		const alarm = clock.alarms.next() ?? limits.guestTimeNs;
+		let left = Math.min(alarm, limits.guestTimeNs) - now;
+		if (requests.end !== undefined || requests.resetKind !== undefined) left = 0;
+		if (left < vcpu.processor.budget) vcpu.processor.setBudget(Math.max(left, 0));
+		return answer;
+	}
+
 	private port(): void {
 		const { ports } = this.parts.board;
 		const { direction, size, port, portWords } = this.parts.vcpu.exit;

@@ -50,6 +50,8 @@ export const SEG = {
 	writeHigh: new Field(40, 8),
 	/** Code: the last offset from which an instruction byte may come. */
 	fetchHigh: new Field(48, 8),
+	/** The descriptor it was loaded from, so that loading the same one again is cheap; -1 where it was set otherwise. */
+	raw: new Field(56, 8),
 } as const;
 export const SEG_SIZE = 64;
 export const SEGMENTS = take(8 * SEG_SIZE, 64);
@@ -233,6 +235,8 @@ export const F = {
 	/** CPUID table: count and address of 32-byte entries. */
 	cpuidCount: f32(),
 	cpuidTable: f32(),
+	/** Not 0: the host takes single port accesses at once, without an exit. */
+	portHost: f32(),
 	/** Answer to a port read: not 0 = present. */
 	portAnswered: f32(),
 	/** The value of a single port access, either way. */

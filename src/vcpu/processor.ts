@@ -49,6 +49,11 @@ export interface ProcessorHost {
 	 * an exit. @returns true when it took the write, or stored the answer with `setData`. Absent where nothing is on it.
 	 */
 	bus?(isWrite: boolean, gpa: bigint, length: number, data: bigint, setData: (data: bigint) => void): boolean;
+	/**
+	 * Takes a single port access (IN or OUT) without an exit; absent: they are exits. Time may pass: it may call
+	 * {@link Processor.setBudget}. @returns the value read.
+	 */
+	port?(isWrite: boolean, port: number, size: number, value: number): number;
 	/** A model-specific register that the core does not keep. @returns the value read, true when written, undefined: #GP. */
 	msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined;
 }
@@ -128,6 +133,10 @@ export class Processor {
 				compile: (_st: number, block: number) => this.compiler?.compile(block),
 				verify: (_st: number, block: number) => this.compiler?.verify(block),
 				acknowledge: () => this.host.acknowledge(),
+				port: (_st: number, isWrite: number, port: number, size: number) => {
+					const value = this.host.port?.(isWrite !== 0, port, size, this.get(F.portData) >>> 0) ?? 0;
+					if (isWrite === 0) this.set(F.portData, value);
+				},
 				bus: (_st: number, isWrite: number, fragment: number) => this.bus(isWrite !== 0, fragment),
 				msr: (_st: number, isWrite: number, index: number) => this.msr(isWrite !== 0, index),
 			},
@@ -135,6 +144,7 @@ export class Processor {
 		this.core = exports as unknown as Record<string, CoreFunction>;
 		this.table = exports["table"] as WebAssembly.Table;
 		this.runCore = exports["run"] as CoreFunction;
+		this.set(F.portHost, host.port ? 1 : 0);
 		this.set(F.tlbArea, tlbArea);
 		this.set(F.tlbList, tlbList);
 		this.set(F.jumpCache, jumpCache);
@@ -220,6 +230,11 @@ export class Processor {
 	/** Instructions retired since the state was made. */
 	retired(): number {
 		return this.getNumber(F.deadline) - this.get(F.budget);
+	}
+
+	/** Instructions that it may still retire. */
+	get budget(): number {
+		return this.get(F.budget);
 	}
 
 	/** Lets the processor retire `count` more instructions, 0 ≤ count < 2^31. */

@@ -21,6 +21,11 @@ export interface CoreImports {
 	 * Called only for addresses without RAM.
 	 */
 	readonly bus: Callee;
+	/**
+	 * A single port access that the host takes care of at once: `(state, is write, port, bytes)`; the value is in
+	 * F.portData. Asked only where F.portHost is not 0; otherwise a port access is an exit.
+	 */
+	readonly port: Callee;
 	/** Model-specific register that is the host's: `(state, is write, number)` → 1 where known; value in F.scratch. */
 	readonly msr: Callee;
 }
@@ -40,6 +45,7 @@ export class Core {
 			verify: m.import("verify", ["i32", "i32"], []),
 			acknowledge: m.import("acknowledge", ["i32"], ["i32"]),
 			bus: m.import("bus", ["i32", "i32", "i32"], ["i32"]),
+			port: m.import("port", ["i32", "i32", "i32", "i32"], []),
 			msr: m.import("msr", ["i32", "i32", "i32"], ["i32"]),
 		};
 	}

@@ -186,10 +186,16 @@ function defineInstall(core: Core): void {
 	/** `installSegment(state, number, selector, raw)`: fills a segment register from a checked descriptor. */
 	core.define("installSegment", ["i32", "i32", "i32", "i64"], [], (f) => {
 		const [st, number, selector, raw] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const segment = f.let(segmentAddress(st, number));
+		f.if(SEG.raw.of(segment).eq(raw), () => {
+			SEG.selector.set(f, segment, selector);
+			f.return();
+		});
 		const attributes = f.let(attributesOf(core, raw));
 		// The hidden part shows the segment as accessed; a system segment's type stays.
 		f.set(attributes, attributes.or(attributes.and(ATTR.s).ne(0)));
 		install(core, f, st, number, selector, baseOf(core, raw), limitOf(core, raw), attributes);
+		SEG.raw.set(f, segment, raw);
 	});
 
 	/** `clearSegment(state, number, selector)`: a null selector, or one that could not be loaded; nothing can use it. */

@@ -33,9 +33,15 @@ function defineEnter(core: Core): void {
 	/** `enterCode(state, selector, raw, level, ip)`: loads CS, CPL and RIP; all checks are done. */
 	core.define("enterCode", ["i32", "i32", "i64", "i32", "i64"], [], (f) => {
 		const [st, selector, raw, level, ip] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		const same = SEG.raw.of(st, segmentOffset(SEGMENT.cs)).eq(raw).and(F.cpl.of(st).eq(level));
+		F.rip.set(f, st, ip);
+		// The same segment at the same level: nothing follows from it (but for alignment checks, at level 3 only).
+		f.if(same.and(level.ne(3)), () => {
+			SEG.selector.set(f, st, selector.and(~RPL).or(level), segmentOffset(SEGMENT.cs));
+			f.return();
+		});
 		f.call(core.fn("installSegment"), st, SEGMENT.cs, selector.and(~RPL).or(level), raw);
 		F.cpl.set(f, st, level);
-		F.rip.set(f, st, ip);
 		f.call(core.fn("updateMode"), st);
 	});
 

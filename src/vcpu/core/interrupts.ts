@@ -54,8 +54,11 @@ const INTO = 2;
 /** Error code: the index is one of the IDT (SDM 3A figure 6-7). */
 const IDT = 2;
 
-/** Exceptions that are no faults (or, #DB, tell by DR6): EFLAGS is pushed with the RF it has (SDM 3B 17.3.1.1). */
-const NO_FAULTS = (1 << VECTOR.DB) | (1 << VECTOR.BP) | (1 << VECTOR.OF) | (1 << VECTOR.DF) | (1 << VECTOR.MC);
+/**
+ * Exceptions that are no faults (or, #DB, tell by DR6): EFLAGS is pushed with the RF it has (SDM 3B 17.3.1.1). A double
+ * fault has the RF of the fault that began it.
+ */
+const NO_FAULTS = (1 << VECTOR.DB) | (1 << VECTOR.BP) | (1 << VECTOR.OF) | (1 << VECTOR.MC);
 
 const DR7_GD = 0x2000;
 /** Offset of the permission map's base in a 32-bit TSS; the redirection map is the 32 bytes before it (SDM 3A 20.3.3). */

@@ -290,6 +290,31 @@ function defineRunIoList(core: Core): void {
 	});
 }
 
+/** Access bits with the privilege of the access. */
+function rights(st: Ex, access: Ex): Ex {
+	return access.or(
+		F.cpl
+			.of(st)
+			.eq(3)
+			.and(access.and(ACCESS.system).eqz())
+			.mul(ACCESS.user),
+	);
+}
+
+/** The read TLB for an access's privilege. */
+function tableOf(st: Ex, access: Ex): Ex {
+	return F.tlbArea.of(st).add(access.and(ACCESS.user).mul((3 * TLB_BYTES) / ACCESS.user));
+}
+
+/** Prints `then` for the case that the whole access lies in a page that `table` holds; `host` is where. */
+function ifHit(f: FunctionBuilder, linear: Ex, bytes: Ex, table: Ex, then: (host: Local) => void): void {
+	const entry = f.let(table.add(linear.wrap().shrU(8).and(0xfff0)));
+	f.if(TLB.tag.of(entry).eq(linear.add(bytes.sub(1).extU()).and(-4096)), () => {
+		f.set(entry, TLB.addend.of(entry).add(linear.wrap()));
+		then(entry);
+	});
+}
+
 /** Loads and stores for handlers and helpers. */
 function defineAccess(core: Core): void {
 	// `fetch` is never asked of these: the tables are read and write, three apart for supervisor and user.
@@ -308,13 +333,10 @@ function defineAccess(core: Core): void {
 	/** `load(state, rec, linear, bytes, access)` → status; the value is in F.data, zero-extended to 8 bytes. */
 	core.define("load", ["i32", "i32", "i64", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, linear, bytes, given] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
-		const access = f.let(call(core.fn("accessRights"), st, given));
+		const access = f.let(rights(st, given));
 		f.if(F.fillable.of(st), () => {
-			const table = f.let(
-				call(core.fn("tableOf"), st, access).add(access.and(ACCESS.modify).mul(TLB_BYTES / ACCESS.modify)),
-			);
-			const host = f.let(call(core.fn("hit"), st, linear, bytes, table));
-			f.if(host.ne(0), () => {
+			const table = tableOf(st, access).add(access.and(ACCESS.modify).mul(TLB_BYTES / ACCESS.modify));
+			ifHit(f, linear, bytes, table, (host) => {
 				f.if(
 					bytes.eq(4),
 					() => f.store("i64", st, host.load("i64_32u"), F.data.offset),
@@ -348,11 +370,9 @@ function defineAccess(core: Core): void {
 	/** `store(state, rec, linear, bytes, access)` of F.data → 0, stopNext or stopHere. */
 	core.define("store", ["i32", "i32", "i64", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, linear, bytes, given] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
-		const access = f.let(call(core.fn("accessRights"), st, given.or(ACCESS.write)));
+		const access = f.let(rights(st, given.or(ACCESS.write)));
 		f.if(F.fillable.of(st), () => {
-			const table = f.let(call(core.fn("tableOf"), st, access).add(TLB_BYTES));
-			const host = f.let(call(core.fn("hit"), st, linear, bytes, table));
-			f.if(host.ne(0), () => {
+			ifHit(f, linear, bytes, tableOf(st, access).add(TLB_BYTES), (host) => {
 				f.if(
 					bytes.eq(4),
 					() => f.store("i32", host, st.load("i32", F.data.offset)),
@@ -370,7 +390,10 @@ function defineAccess(core: Core): void {
 	/** `probe(state, linear, bytes, access)`: translates without touching data; for checks before several stores. */
 	core.define("probe", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
 		const [st, linear, bytes, given] = [f.param(0), f.param(1), f.param(2), f.param(3)];
-		const access = f.let(call(core.fn("accessRights"), st, given));
+		const access = f.let(rights(st, given));
+		f.if(access.and(ACCESS.write).ne(0).and(F.fillable.of(st)), () => {
+			ifHit(f, linear, bytes, tableOf(st, access).add(TLB_BYTES), () => f.return(0));
+		});
 		f.return(call(core.fn("gvaToTlb"), st, linear, bytes, access));
 	});
 	// Typed forms for helpers: the value is a parameter, or waits in F.data.

@@ -33,6 +33,14 @@ export function definePorts(core: Core): void {
 	core.define("helper_in", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, port, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		f.check(call(core.fn("ioAllowed"), st, rec, port, bytes));
+		f.if(F.portHost.of(st).ne(0), () => {
+			// The host sees the instruction as not yet retired, as at an exit.
+			F.budget.set(f, st, F.budget.of(st).add(1));
+			f.call(core.imports.port, st, 0, port, bytes);
+			F.budget.set(f, st, F.budget.of(st).sub(1));
+			f.call(core.fn("setGpr"), st, RAX, bytes, F.portData.of(st));
+			f.return(STATUS.next);
+		});
 		f.if(F.portAnswered.of(st).eqz(), () => {
 			portExit(core, f, st, rec, IN, port, bytes, i32(1));
 			f.return(STATUS.stopHere);
@@ -46,6 +54,10 @@ export function definePorts(core: Core): void {
 		const [st, rec, port, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		f.check(call(core.fn("ioAllowed"), st, rec, port, bytes));
 		F.portData.set(f, st, gpr(st, RAX).and(elementMask(bytes)));
+		f.if(F.portHost.of(st).ne(0), () => {
+			f.call(core.imports.port, st, 1, port, bytes);
+			f.return(STATUS.next);
+		});
 		portExit(core, f, st, rec, OUT, port, bytes, i32(1));
 		f.return(STATUS.stopNext);
 	});

@@ -98,6 +98,17 @@ export function defineSegmentAccess(core: Core): void {
 		]);
 	});
 
+	/** `probeWords(state, count, bytes)` → status: the fault of the first of `count` pushes that has one. */
+	core.define("probeWords", ["i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, count, bytes] = [f.param(0), f.param(1), f.param(2)];
+		const n = f.local("i32", 0);
+		f.while(n.ltU(count), () => {
+			f.set(n, n.add(1));
+			f.check(call(core.fn("probeAt"), st, SEGMENT.ss, stackOffset(st, i32(0).sub(n.mul(bytes)).extS()), bytes));
+		});
+		f.return(0);
+	});
+
 	/**
 	 * `pushWords(state, rec, count, bytes)` → 0, stopNext or stopHere: stores the first `count` of F.words below the
 	 * stack pointer, the first at the top, after checking all of them. The stack pointer is the caller's to move.
@@ -126,12 +137,7 @@ export function defineSegmentAccess(core: Core): void {
 				f.return(0);
 			});
 		});
-		// A fault is that of the first word that has one.
-		f.set(n, 0);
-		f.while(n.ltU(count), () => {
-			f.check(call(core.fn("probeAt"), st, SEGMENT.ss, offset(), bytes));
-			f.set(n, n.add(1));
-		});
+		f.check(call(core.fn("probeWords"), st, count, bytes));
 		f.set(n, 0);
 		f.while(n.ltU(count), () => {
 			f.if(call(core.fn("storeAt"), st, rec, SEGMENT.ss, offset(), bytes, word()).eq(STATUS.stopHere), () => {

@@ -88,7 +88,8 @@ export function defineStackHelpers(core: Core): void {
 			f.store("i64", st.add(count.shl(3)), frame, F.words.offset);
 			f.set(count, count.add(1));
 		});
-		// The place where the stack will end must be writable too (SDM 2A ENTER, #PF and #SS).
+		// Behind the pushes, the place where the stack will end must be writable too (SDM 2A ENTER, #PF and #SS).
+		f.check(call(core.fn("probeWords"), st, count, bytes));
 		const end = f.let(stackOffset(st, i32(0).sub(count.mul(bytes).add(frameBytes)).extS()));
 		f.check(call(core.fn("probeAt"), st, SEGMENT.ss, end, bytes));
 		const status = f.let(call(core.fn("pushWords"), st, rec, count, bytes));

@@ -303,13 +303,16 @@ function defineWalkPae(core: Core): void {
 		const { st, linear, access } = walk;
 		const physicalMask = f.let(F.physicalMask.of(st));
 		const nxe = f.let(F.efer.of(st).wrap().and(EFER_NXE).ne(0));
+		const long = f.let(F.efer.of(st).wrap().and(EFER_LMA).ne(0));
 		const reserved = f.let(F.physicalReserved.of(st).or(i64(0x8000000000000000n).when(nxe.eqz(), 0n)));
+		// Software's own in 4-level paging, reserved in PAE paging (SDM 3A tables 4-9 to 4-11).
+		f.if(long.eqz(), () => f.set(reserved, reserved.or(0x7ff0000000000000n)));
 		const level = f.local("i32");
 		const table = f.local("i64");
 		const rights = f.local("i32", -1);
 		const executable = f.local("i32", 1);
 		f.if(
-			F.efer.of(st).wrap().and(EFER_LMA).ne(0),
+			long,
 			() => {
 				f.set(level, 4);
 				f.set(table, F.cr3.of(st).and(0x000ffffffffff000n));

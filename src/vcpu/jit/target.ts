@@ -26,7 +26,7 @@ export type FlagKnowledge =
 	| { readonly kind: "dynamic"; readonly known: readonly number[]; readonly others: boolean };
 
 /** Most kinds that code for reading flags tells apart. */
-const MOST_KINDS = 4;
+const MOST_KINDS = 5;
 
 const flagReaders = new WeakMap<Instance, boolean>();
 

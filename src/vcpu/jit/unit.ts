@@ -204,6 +204,8 @@ export class UnitPrinter {
 				if (flags) setters.add(flagNumber(flags.kind, flags.kind === "explicit" ? 32 : flags.width));
 			}
 		}
+		// Handlers leave flags spelled out.
+		if (this.order.some(({ terminator }) => terminator.kind === "handler")) setters.add(flagNumber("explicit", 32));
 		const anything: FlagKnowledge = { kind: "dynamic", known: likelyFirst(setters), others: true };
 		this.anything = anything;
 		const predecessors = new Map<number, number[]>();
@@ -505,7 +507,7 @@ export class UnitPrinter {
 
 /** Subtractions and logic first: those are what conditions mostly look at. */
 function likelyFirst(numbers: ReadonlySet<number>): number[] {
-	const rank = (n: number): number => (n >> 2 === 2 ? 0 : n >> 2 === 4 ? 1 : n >> 2 === 6 ? 2 : 3);
+	const rank = (n: number): number => [3, 4, 0, 5, 1, 6, 2, 7][n >> 2] ?? 8;
 	return [...numbers].sort((a, b) => rank(a) - rank(b) || a - b);
 }
 
