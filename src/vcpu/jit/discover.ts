@@ -153,11 +153,11 @@ function classify({ decoded }: UnitInstruction): Kind {
 	if (status !== "ok" || !instance) return "interpret";
 	const { meaning } = instance;
 	const { family } = instance.form;
-	if (meaning.helper || (family.checks?.length ?? 0) > 0) return "interpret";
-	if (meaning.stores.length > 1 || meaning.faults.some((fault) => !fault.when)) return "interpret";
-	if (instance.operands.some((operand) => operand.kind === "sreg" || operand.kind === "fixedSegment"))
-		return "interpret";
-	if (!meaning.jump) return family.ends ? "interpret" : "plain";
+	if (meaning.helper || (family.checks?.length ?? 0) > 0) return "handler";
+	if (meaning.stores.length > 1 || meaning.faults.some((fault) => !fault.when)) return "handler";
+	if (meaning.stores.some((store) => store.kind === "operand" && store.when)) return "handler";
+	if (instance.operands.some(({ kind }) => kind === "sreg" || kind === "fixedSegment")) return "handler";
+	if (!meaning.jump) return family.ends ? "handler" : "plain";
 	const direct = instance.operands[0]?.kind === "relative";
 	if (!direct) return "indirect";
 	return meaning.stores.length > 0 ? "call" : "jump";
