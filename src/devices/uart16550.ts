@@ -128,7 +128,10 @@ export class Uart16550 implements Device<UartState> {
 	private readonly roomMade: (() => void) | undefined;
 	private state: UartState = powerOn(CONNECTED);
 
-	/** @param parts `roomMade` is called when the guest has read a character, so that {@link receive} may accept more */
+	/**
+	 * @param parts `roomMade` is called when the guest has read a character, so that {@link receive} may accept more, and while there
+	 *   is none when it looks for one or wants to be interrupted by one
+	 */
 	constructor(parts: { irq: IrqLine; sink: ByteSink; clock: Clock; roomMade?: () => void }) {
 		this.irq = parts.irq;
 		this.sink = parts.sink;
@@ -247,7 +250,10 @@ export class Uart16550 implements Device<UartState> {
 				break;
 			case IER:
 				if (state.lcr & LCR_DLAB) state.divisor = (byte << 8) | (state.divisor & 0xff);
-				else this.writeIer(byte & 0x0f);
+				else {
+					this.writeIer(byte & 0x0f);
+					if (byte & IER_RX) this.roomMade?.();
+				}
 				break;
 			case IIR_FCR:
 				this.writeFcr(byte);
@@ -333,6 +339,7 @@ export class Uart16550 implements Device<UartState> {
 
 	private readLineStatus(): number {
 		const { state } = this;
+		if (state.received.length === 0) this.roomMade?.();
 		let value = LSR_SENT | state.errors;
 		if (state.received.length > 0) value |= LSR_READY;
 		if (state.fifosOn && state.received.some((character) => character > 0xff)) value |= LSR_FIFO_ERROR;

@@ -83,6 +83,24 @@ describe("uart16550", () => {
 		expect(announced).toBe(1);
 	});
 
+	test("looking for a character, or asking to be interrupted by one, announces room while there is none", () => {
+		const announced: number[] = [];
+		let step = 0;
+		const other = new Uart16550({ irq, sink, clock, roomMade: () => announced.push(step) });
+		const steps = [
+			() => other.read(LSR),
+			() => other.write(IER, 1, 0x01),
+			() => other.write(IER, 1, 0x02),
+			() => other.receive([1]),
+			() => other.read(LSR),
+		];
+		for (const each of steps) {
+			step++;
+			each();
+		}
+		expect(announced).toEqual([1, 2]);
+	});
+
 	test.each([
 		[0x01, 1],
 		[0x41, 4],

@@ -55,7 +55,7 @@ describeWith(["seabios"], "SeaBIOS", (bios) => {
 	});
 
 	test("boots the same in ten runs on both engines", async () => {
-		const runs = [];
+		const runs: ReturnType<typeof summary>[] = [];
 		for (let n = 0; n < 10; n++) {
 			const engine = MACHINE_ENGINES[n % MACHINE_ENGINES.length]!;
 			runs.push(summary(await runMachine({ bios, engine, "max-instructions": ENOUGH })));

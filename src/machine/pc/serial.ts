@@ -13,8 +13,12 @@ export const SERIAL_PORTS = [
 /** Registers of a serial port. */
 export const SERIAL_REGISTERS = 8;
 
-/** A serial port joined to its outer side: what arrives there waits until the port has room. */
+/**
+ * A serial port joined to its outer side. What arrives there waits until the guest has looked for it once, so that nothing is lost to
+ * its setting up the port, and then until the port has room.
+ */
 export function serialPort({ output, input }: SerialLine, irq: IrqLine, clock: Clock): Uart16550 {
+	let listening = false;
 	const feed = (): void => {
 		while (input && uart.room > 0) {
 			const bytes = input.take(uart.room);
@@ -22,7 +26,13 @@ export function serialPort({ output, input }: SerialLine, irq: IrqLine, clock: C
 			uart.receive(bytes);
 		}
 	};
-	const uart = new Uart16550({ irq, sink: output, clock, roomMade: feed });
-	input?.onArrival(feed);
+	const roomMade = (): void => {
+		listening = true;
+		feed();
+	};
+	const uart = new Uart16550({ irq, sink: output, clock, ...(input ? { roomMade } : {}) });
+	input?.onArrival(() => {
+		if (listening) feed();
+	});
 	return uart;
 }
