@@ -1,4 +1,5 @@
 import type { MachineConfig, OutputTarget } from "../config/index.ts";
+import type { ByteSource } from "../host/byte-source.ts";
 import { type BufferedSink, ByteWriter, FileWriter, nullSink } from "../host/byte-writer.ts";
 import type { Expectations } from "../host/expectations.ts";
 import { StandardInput } from "../host/stdin.ts";
@@ -30,6 +31,8 @@ function lost(what: string, error: unknown): StopReason {
 export class Consoles {
 	readonly serial: readonly SerialLine[];
 	readonly debugcon: SerialLine["output"];
+	/** Standard input, where the machine's screen is shown. */
+	readonly keyboard: ByteSource | undefined;
 	readonly stdout: GuestOutput;
 	private readonly sinks: BufferedSink[] = [];
 	private readonly input: StandardInput;
@@ -43,7 +46,8 @@ export class Consoles {
 			this.sinks.push(sink);
 			return expectations.watch(sink);
 		};
-		const withInput = config.serial.findIndex((target) => target.to === "stdio");
+		this.keyboard = config.display === "text" ? this.input : undefined;
+		const withInput = this.keyboard ? -1 : config.serial.findIndex((target) => target.to === "stdio");
 		this.serial = config.serial.map((target, port): SerialLine => {
 			const output = open(target, "--serial");
 			return port === withInput ? { output, input: this.input } : { output };

@@ -92,6 +92,7 @@ class Session {
 		return {
 			serial: this.consoles.serial,
 			debugcon: this.consoles.debugcon,
+			...(this.consoles.keyboard ? { keyboard: this.consoles.keyboard } : {}),
 			log: createLogger(config.logLevel, (line) => messages.line(line)),
 			romWrites: { record: (write) => this.recordRomWrite(write) },
 			...(config.trace.length === 0

@@ -68,6 +68,9 @@ export class Machine implements RunningMachine {
 		const { config, host } = this;
 		try {
 			const screen = pc.vga && host.screen && new Screen(pc.vga, host.screen);
+			const sources = [host.keyboard, ...host.serial.map(({ input }) => input)].filter(
+				(source) => source !== undefined,
+			);
 			this.loop = new RunLoop({
 				vcpu,
 				clock,
@@ -79,7 +82,7 @@ export class Machine implements RunningMachine {
 					guestTimeNs: config.maxGuestTimeNs ?? Number.POSITIVE_INFINITY,
 					deadline: started + (config.timeoutMs ?? Number.POSITIVE_INFINITY),
 				},
-				mayHear: () => host.serial.some(({ input }) => input !== undefined && !input.ended),
+				mayHear: () => sources.some((source) => !source.ended),
 				turned: () => screen?.update(),
 				trace: { exits: trace("exits"), resets: trace("resets") },
 			});

@@ -68,6 +68,8 @@ export interface MachineHost {
 	/** One for each serial port, COM1 first. */
 	readonly serial: readonly SerialLine[];
 	readonly debugcon: ByteSink;
+	/** What a terminal sends; it is typed on the machine's keyboard. */
+	readonly keyboard?: ByteSource;
 	readonly log: Logger;
 	readonly romWrites: RomWriteSink;
 	/** One line for each event of a category in `config.trace`. */

@@ -8,7 +8,7 @@ export const consoles = [
 		name: "serial",
 		kind: output,
 		default: ["stdio"],
-		help: "where COM1 goes; repeatable for COM2 to COM4; the first stdio also brings input",
+		help: "where COM1 goes; repeatable for COM2 to COM4; the first stdio also brings input, unless --display text takes it",
 	}),
 	required({
 		key: "debugcon",
@@ -22,7 +22,7 @@ export const consoles = [
 		name: "display",
 		kind: choice("none", "text"),
 		default: "none",
-		help: "text: show the VGA text screen in the terminal",
+		help: "text: show the VGA text screen in the terminal and type on the machine's keyboard there",
 	}),
 ] as const;
 

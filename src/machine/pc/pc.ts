@@ -20,6 +20,7 @@ import { PciFunctions } from "./pci.ts";
 import { PortSpace } from "./port-space.ts";
 import { SERIAL_PORTS } from "./serial.ts";
 import { fwCfg, pciBus, tracedMmio, tracedPorts } from "./traced.ts";
+import { Typist } from "./typist.ts";
 
 /** CMOS byte that tells firmware what the processor was reset for; 0: power-on. */
 const CMOS_SHUTDOWN = 0x0f;
@@ -30,7 +31,7 @@ export interface PcParts {
 	readonly clock: Clock;
 	readonly power: PowerControl;
 	readonly cpu: ProcessorPins;
-	readonly host: Pick<MachineHost, "serial" | "debugcon">;
+	readonly host: Pick<MachineHost, "serial" | "debugcon" | "keyboard">;
 	readonly romStore: RomStore;
 	readonly trace: Trace;
 	/** CPUID leaf 1: EAX and EDX. */
@@ -76,6 +77,7 @@ export class Pc implements Board {
 			const bus = pciBus(trace("pci"));
 			const serialPorts = config.serial.length;
 			const pci = new PciFunctions(space, { bus, map, clock, power, interrupts, serialPorts });
+			if (host.keyboard) new Typist(this.isa.i8042.keyboard, host.keyboard, clock);
 			this.addFirmwareItems(config, parts, pci);
 			this.vga = this.addVga(clock);
 			addDebugExit(space, config.debugExitPort, power);
