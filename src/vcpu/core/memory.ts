@@ -244,7 +244,12 @@ function defineRunIoList(core: Core): void {
 		f.if(write.eqz(), () => {
 			each((item, data) => {
 				const direct = f.let(IO.kind.of(item).ne(KIND_NOTHING));
-				f.if(direct.and(F.readCount.of(st).ne(0)).and(F.readRecord.of(st).eq(rec)), () => {
+				// Behind an answer the record is 0: the instruction that runs again is the next one that reads.
+				const own = F.readRecord
+					.of(st)
+					.eq(rec)
+					.or(F.readRecord.of(st).eqz().and(F.replaying.of(st)));
+				f.if(direct.and(F.readCount.of(st).ne(0)).and(own), () => {
 					const answer = f.let(call(core.fn("answered"), st, IO.gpa.of(item), IO.length.of(item)));
 					f.if(answer.ne(0), () => {
 						f.memoryCopy(data, answer.add(FRAGMENT.data.offset), IO.length.of(item));
@@ -292,13 +297,7 @@ function defineRunIoList(core: Core): void {
 
 /** Access bits with the privilege of the access. */
 function rights(st: Ex, access: Ex): Ex {
-	return access.or(
-		F.cpl
-			.of(st)
-			.eq(3)
-			.and(access.and(ACCESS.system).eqz())
-			.mul(ACCESS.user),
-	);
+	return access.or(F.cpl.of(st).eq(3).and(access.and(ACCESS.system).eqz()).mul(ACCESS.user));
 }
 
 /** The read TLB for an access's privilege. */
@@ -395,6 +394,30 @@ function defineAccess(core: Core): void {
 			ifHit(f, linear, bytes, tableOf(st, access).add(TLB_BYTES), () => f.return(0));
 		});
 		f.return(call(core.fn("gvaToTlb"), st, linear, bytes, access));
+	});
+	/**
+	 * `touch(state, linear, bytes, access)` → 1 where the access would now hit the TLB. For compiled code: nothing else
+	 * happens, and where it would fault or is no memory, the interpreter finds out when it runs the instruction.
+	 */
+	core.define("touch", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, address, bytes, given] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		f.returnIf(F.fillable.of(st).eqz(), 0);
+		f.returnIf(address.and(0xfff).add(bytes).gtU(4096), 0);
+		const linear = f.let(address.extU());
+		const access = f.let(rights(st, given));
+		f.if(call(core.fn("gvaToTlb"), st, linear, bytes, access), () => {
+			F.faultPending.set(f, st, 0);
+			f.return(0);
+		});
+		const pending = f.let(F.pending.of(st));
+		f.if(call(core.fn("tlbToIo"), st, access), () => {
+			F.exitReason.set(f, st, 0);
+			F.pending.set(f, st, pending);
+			f.return(0);
+		});
+		const write = f.let(access.and(ACCESS.write | ACCESS.modify).ne(0));
+		ifHit(f, linear, bytes, tableOf(st, access).add(write.mul(TLB_BYTES)), () => f.return(1));
+		f.return(0);
 	});
 	// Typed forms for helpers: the value is a parameter, or waits in F.data.
 	core.define("storeValue", ["i32", "i32", "i64", "i32", "i32", "i64"], ["i32"], (f) => {
