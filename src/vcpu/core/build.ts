@@ -32,6 +32,7 @@ const EXPORTS = [
 	"markDirty",
 	"load",
 	"store",
+	"touch",
 	"raise",
 	"stored",
 	"checkCode",

@@ -27,8 +27,8 @@ const EFLAGS_TF = 0x100;
 const EFLAGS_IF = 0x200;
 const EFLAGS_RF = 0x10000;
 const DR6_BS = 0x4000;
-/** A unit's result: its pages must be confirmed (jit/unit.ts). */
-const UNIT_STALE = 3;
+/** Results of a unit from here on up are for the compiler (jit/unit.ts). */
+const UNIT_ATTENTION = 3;
 const HANDLER = { params: ["i32", "i32"], results: ["i32"] } as const;
 
 const CONTRIBUTORY = (1 << VECTOR.DE) | (1 << VECTOR.TS) | (1 << VECTOR.NP) | (1 << VECTOR.SS) | (1 << VECTOR.GP);
@@ -399,7 +399,7 @@ function defineRun(core: Core): void {
 						// A unit that returns 1 wants the next instructions interpreted: it missed, or its budget ran low.
 						f.set(unit, core.m.callIndirect(HANDLER, unit, st, BLOCK.entry.of(block)));
 						F.skipUnit.set(f, st, unit);
-						f.if(unit.eq(UNIT_STALE), () => f.call(core.imports.verify, st, block));
+						f.if(unit.geU(UNIT_ATTENTION), () => f.call(core.imports.verify, st, block));
 						f.br(next);
 					});
 				});

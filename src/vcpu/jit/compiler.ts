@@ -18,6 +18,8 @@ const MOST_INSTRUCTIONS = 1200;
 const MOST_INSTRUCTIONS_PER_BLOCK = 64;
 /** How often a unit may be made anew to take in another entry. */
 const MOST_REMAKES = 24;
+/** TLB misses for which a unit leaves before it is made to fill the TLB itself. */
+const MISSES_BORNE = 2000;
 /** Units on a page may be spoiled so often by stores before its code is left to the interpreter for longer. */
 const PATIENCE = 4;
 
@@ -32,6 +34,8 @@ interface Unit extends CodeWatch {
 	/** Host address and number of each entry. */
 	readonly entries: readonly (readonly [host: number, number: number])[];
 	readonly generationWord: number;
+	/** Counts TLB misses down; 0 where the unit fills the TLB itself. */
+	readonly missWord: number;
 	readonly remakes: number;
 	alive: boolean;
 }
@@ -91,8 +95,10 @@ export class UnitCompiler implements Compiler {
 		const pages = new Map([[page, host - (host & 4095)]]);
 		if (neighbour)
 			for (const [at, where] of neighbour.pages) if (processor.fetchCached(at) === where) pages.set(at, where);
-		let unit = this.make(roots, key, csBase, csHigh, pages, (neighbour?.remakes ?? -1) + 1);
-		if (!unit && neighbour) unit = this.make([ip], key, csBase, csHigh, new Map([[page, host - (host & 4095)]]), 0);
+		const fills = neighbour?.missWord === 0;
+		let unit = this.make(roots, key, csBase, csHigh, pages, (neighbour?.remakes ?? -1) + 1, fills);
+		if (!unit && neighbour)
+			unit = this.make([ip], key, csBase, csHigh, new Map([[page, host - (host & 4095)]]), 0, false);
 		else if (neighbour) this.drop(neighbour);
 		if (!unit) {
 			this.setHeat(block, this.heat * 1024);
@@ -121,6 +127,7 @@ export class UnitCompiler implements Compiler {
 		csHigh: number,
 		pages: Map<number, number>,
 		remakes: number,
+		fills: boolean,
 	): Unit | undefined {
 		const { processor } = this;
 		const bytes = processor.bytes();
@@ -156,6 +163,8 @@ export class UnitCompiler implements Compiler {
 		if (!blocks.get(roots[0]!)!.instructions.length) return undefined;
 		const generationWord = pages.size > 1 ? this.allocate(4) : 0;
 		if (generationWord) this.words[generationWord >> 2] = processor.get(F.generation);
+		const missWord = fills ? 0 : this.allocate(4);
+		if (missWord) this.words[missWord >> 2] = MISSES_BORNE;
 		const m = new ModuleBuilder();
 		// Imports come first: the handlers of all instructions that the unit does not do itself.
 		const handlers = new Map<number, Callee>();
@@ -167,6 +176,8 @@ export class UnitCompiler implements Compiler {
 			handlers.set(instance.id, m.import(name, ["i32", "i32"], ["i32"]));
 			env[name] = processor.table.get(handlerIndex(instance));
 		}
+		const touch = fills ? m.import("touch", ["i32", "i32", "i32", "i32"], ["i32"]) : undefined;
+		if (touch) env["touch"] = processor.core["touch"];
 		const printed = new UnitPrinter(m, `unit_${roots[0]!.toString(16)}`, {
 			blocks,
 			key,
@@ -174,6 +185,8 @@ export class UnitCompiler implements Compiler {
 			csHigh: csHigh | 0,
 			tlbArea: processor.get(F.tlbArea),
 			generationWord,
+			missWord: missWord || this.allocate(4),
+			touch,
 			allocate: (size) => this.allocate(size),
 			words: this.words,
 			handler: (instance) => handlers.get(instance.id)!,
@@ -203,6 +216,7 @@ export class UnitCompiler implements Compiler {
 			pieces,
 			entries: [...printed.entries].map(([ip, number]) => [hostOf(ip), number] as const),
 			generationWord,
+			missWord,
 			remakes,
 			alive: true,
 			dropped: () => {
@@ -270,10 +284,25 @@ export class UnitCompiler implements Compiler {
 		const slot = words[(block + BLOCK.unit.offset) >> 2]!;
 		for (const unit of this.byPage.get(words[(block + BLOCK.host.offset) >> 2]! >>> 12) ?? []) {
 			if (unit.slot !== slot) continue;
+			if (unit.missWord !== 0 && this.words[unit.missWord >> 2] === 0) {
+				this.makeFilling(unit);
+				return;
+			}
 			for (const [page, host] of unit.pages) if (this.processor.fetchCached(page) !== host) return;
 			this.words[unit.generationWord >> 2] = this.processor.get(F.generation);
 			return;
 		}
+	}
+
+	/** Makes a unit anew that misses often: it fills the TLB without leaving, at the price of slower code. */
+	private makeFilling(unit: Unit): void {
+		const { processor } = this;
+		const csHigh = processor.getNumber(SEG.fetchHigh, segmentOffset(SEGMENT.cs));
+		for (const [page, host] of unit.pages) if (processor.fetchCached(page) !== host) return;
+		const next = this.make(unit.roots, unit.key, unit.csBase, csHigh, new Map(unit.pages), unit.remakes, true);
+		if (!next) return;
+		this.drop(unit);
+		this.install(next);
 	}
 
 	removed(): void {}

@@ -6,13 +6,13 @@ import type { Operand } from "../../isa/operand.ts";
 import { RBP, RSP, SEGMENT } from "../../isa/registers.ts";
 import type { FlagUpdate, Meaning } from "../../isa/semantics.ts";
 import type { Instance } from "../../isa/table.ts";
-import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
-import type { FunctionBuilder } from "../../wasm/function.ts";
+import { type Callee, type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
+import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { flagInputs, printFlagExpr } from "../core/flags.ts";
 import { loadWidth, storeWidth } from "../core/handlers.ts";
 import type { FlagValuesPrinter, Place, Target } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, flagNumber, flagNumbers } from "../flag-state.ts";
-import { F, KEY, SEG, segmentOffset, TLB, TLB_BYTES } from "../layout.ts";
+import { ACCESS, F, KEY, SEG, segmentOffset, TLB, TLB_BYTES } from "../layout.ts";
 import { children } from "../print-expr.ts";
 import type { UnitInstruction } from "./discover.ts";
 
@@ -72,8 +72,10 @@ export interface UnitFrame {
 	readonly csHigh: number;
 	/** Address of the TLBs of this processor. */
 	readonly tlbArea: number;
-	/** Leaves for the interpreter in front of the current instruction. */
-	leave(): void;
+	/** Leaves for the interpreter in front of the current instruction; `missed`: because of the TLB. */
+	leave(missed?: boolean): void;
+	/** The core's `touch`, for units that miss the TLB often; the others leave. */
+	readonly touch: Callee | undefined;
 	/** Notes that a register is written. */
 	wrote(register: number): void;
 	/** Ends the block: a jump of the current instruction. `target` is i32. */
@@ -328,10 +330,15 @@ export class CompiledTarget implements Target {
 	}
 
 	/** Offset of the TLB entry from the table, and the check that the whole access lies in the cached page. */
-	private lookup(linear: Local, bytes: number, table: number): Local {
+	private lookup(linear: Local, bytes: number, table: number, access: number): Local {
+		const { f, frame } = this;
+		const { touch } = frame;
 		const entry = this.temporary(linear.shrU(8).and(0xfff0));
 		const page = bytes === 1 ? linear.and(-4096) : linear.add(bytes - 1).and(-4096);
-		this.leaveIf(entry.load("i32", table + TLB.tag.offset).ne(page));
+		f.if(entry.load("i32", table + TLB.tag.offset).ne(page), () => {
+			if (touch) f.if(call(touch, frame.st, linear, bytes, access).eqz(), () => frame.leave(true));
+			else frame.leave(true);
+		});
 		return entry;
 	}
 
@@ -345,7 +352,7 @@ export class CompiledTarget implements Target {
 		const bytes = width / 8;
 		const linear = this.linear(segment, offset, bytes, modify);
 		const table = this.tlb(modify);
-		const entry = this.lookup(linear, bytes, table);
+		const entry = this.lookup(linear, bytes, table, modify ? ACCESS.modify : ACCESS.read);
 		const host = linear.add(entry.load("i32", table + TLB.addend.offset));
 		if (!modify) return { value: f.let(loadWidth(host, width, 0)) };
 		const place = this.temporary(host);
@@ -356,7 +363,7 @@ export class CompiledTarget implements Target {
 		const bytes = width / 8;
 		const linear = this.linear(segment, offset, bytes, true);
 		const table = this.tlb(true);
-		const entry = this.lookup(linear, bytes, table);
+		const entry = this.lookup(linear, bytes, table, ACCESS.write);
 		storeWidth(this.f, linear.add(entry.load("i32", table + TLB.addend.offset)), width, value);
 	}
 

@@ -17,8 +17,12 @@ export const UNIT_RESULT = {
 	go: 0,
 	/** The next block wants to be interpreted: something missed, or the budget is low. */
 	interpret: 1,
+	/** The same, because of the TLB. */
+	miss: 2,
 	/** The pages that the unit was compiled from must be looked at again. */
 	stale: 3,
+	/** Like `miss`, for the last time that the unit bears it: it wants to be made with fills. */
+	missesOften: 4,
 } as const;
 
 const CS = 1;
@@ -36,6 +40,10 @@ export interface UnitPlan {
 	/** Takes `bytes` of zeroed VM memory for tables. */
 	allocate(bytes: number): number;
 	readonly words: Int32Array;
+	/** Address of a word that counts down with every miss. */
+	readonly missWord: number;
+	/** The core's `touch`, to fill the TLB without leaving. */
+	readonly touch: Callee | undefined;
 	/** The core's handler of an instance, imported into the unit's module. */
 	handler(instance: Instance): Callee;
 }
@@ -175,7 +183,13 @@ export class UnitPrinter {
 		f.store("i32", st, this.fa, F.flagA.offset);
 		f.store("i32", st, this.fb, F.flagB.offset);
 		for (const n of this.written) f.store("i64", st, this.registers[n]!.extU(), GPRS + n * 8);
-		f.return(this.site.load("i32", this.siteTable + 12));
+		const result = f.let(this.site.load("i32", this.siteTable + 12));
+		f.if(result.eq(UNIT_RESULT.miss), () => {
+			const left = f.let(i32(plan.missWord).load("i32").sub(1));
+			f.store("i32", i32(plan.missWord), left);
+			f.returnIf(left.eqz(), UNIT_RESULT.missesOften);
+		});
+		f.return(result);
 		assert(this.sites.length <= this.siteBound(), "sites");
 		plan.words.set(this.sites.flat(), this.siteTable >> 2);
 		return { f, entries };
@@ -335,7 +349,9 @@ export class UnitPrinter {
 			csHigh: this.plan.csHigh,
 			tlbArea: this.plan.tlbArea,
 			// What was known before this instruction: it has not set any flags yet.
-			leave: () => this.leave(current!.ip, count - index, known, UNIT_RESULT.interpret),
+			leave: (missed) =>
+				this.leave(current!.ip, count - index, known, missed ? UNIT_RESULT.miss : UNIT_RESULT.interpret),
+			touch: this.plan.touch,
 			wrote: (register) => this.written.add(register),
 			branch: (target, when) => this.branch(block, target, when, compiled.flagsKnown, fallThrough),
 		};
