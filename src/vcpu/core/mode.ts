@@ -69,13 +69,14 @@ export function defineMode(core: Core): void {
 		ranges(f, f.param(0), segmentAddress(f.param(0), f.param(1))),
 	);
 
-	/** `updateSegments(state)`: all of them; call after CR0.PE or EFLAGS.VM changed. */
+	/** `updateSegments(state)`: all of them; call after CR0.PE or EFLAGS.VM changed, or hidden parts were set by hand. */
 	core.define("updateSegments", ["i32"], [], (f) => {
 		const n = f.local("i32", 0);
 		f.while(n.ltU(6), () => {
 			f.call(core.fn("updateSegment"), f.param(0), n);
 			f.set(n, n.add(1));
 		});
+		for (const number of Object.values(SEGMENT)) SEG.raw.set(f, f.param(0), -1, segmentOffset(number));
 	});
 
 	/** `updateMode(state)`: call after anything in the list above changed, segments first. */
@@ -131,6 +132,7 @@ export function defineMode(core: Core): void {
 		SEG.base.set(f, segment, f.param(3));
 		SEG.limit.set(f, segment, f.param(4));
 		SEG.attributes.set(f, segment, f.param(5));
+		SEG.raw.set(f, segment, -1);
 		f.call(core.fn("updateSegment"), st, f.param(1));
 	});
 }
