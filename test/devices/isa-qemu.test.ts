@@ -1,19 +1,20 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { ManualClock } from "../../src/bus/clock.ts";
 import { RangeBus } from "../../src/bus/range-bus.ts";
 import { I8042 } from "../../src/devices/i8042.ts";
 import { Pic8259Pair } from "../../src/devices/pic8259-pair.ts";
 import { Rtc } from "../../src/devices/rtc.ts";
 import { Uart16550 } from "../../src/devices/uart16550.ts";
+import { describeWith } from "../support/guest-files.ts";
 import { RecordedBytes, RecordedLine } from "../support/lines.ts";
-import { Qtest, qemuInstalled } from "../support/qtest.ts";
+import { Qtest } from "../support/qtest.ts";
 
 const STEPS = 1500;
 /** pc-testdev: a port per interrupt line. */
 const TESTDEV_LINES = 0x2000;
 
 /** The same random accesses go to our devices and to QEMU's; where we follow the datasheet instead, the test says so. */
-describe.skipIf(!qemuInstalled)("ISA devices beside QEMU's (apt-get install qemu-system-x86)", () => {
+describeWith(["qemu"], "ISA devices beside QEMU's", () => {
 	let qemu: Qtest;
 	let ports: RangeBus;
 	let clock: ManualClock;

@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AccessSize } from "../../src/bus/device.ts";
 import { FlashArray } from "../../src/devices/pflash-array.ts";
 import { PflashCfi01 } from "../../src/devices/pflash-cfi01.ts";
-import { Qtest, qemuInstalled } from "../support/qtest.ts";
+import { describeWith } from "../support/guest-files.ts";
+import { Qtest } from "../support/qtest.ts";
 
 const SECTOR = 4096;
 const ROM_SIZE = 0x4_0000;
@@ -66,7 +67,7 @@ function script(seed: number, size: number): Step[] {
 	return steps;
 }
 
-describe.skipIf(!qemuInstalled)("CFI01 beside QEMU's pflash (apt-get install qemu-system-x86)", () => {
+describeWith(["qemu"], "CFI01 beside QEMU's pflash", () => {
 	let folder: string;
 	let qemu: Qtest | undefined;
 

@@ -1,7 +1,8 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { ManualClock } from "../../../src/bus/clock.ts";
 import type { AccessSize } from "../../../src/bus/device.ts";
-import { Qtest, qemuInstalled } from "../../support/qtest.ts";
+import { describeWith } from "../../support/guest-files.ts";
+import { Qtest } from "../../support/qtest.ts";
 import { pcFunctions } from "./pc-functions.ts";
 
 const STEPS = 4000;
@@ -11,7 +12,7 @@ const FUNCTIONS = [0x00, 0x08, 0x09, 0x0b, 0x0a, 0x10];
 const SMRAM_REGISTER = 0x70;
 const LETTER = { 1: "b", 2: "w", 4: "l" } as const;
 
-describe.skipIf(!qemuInstalled)("PCI configuration beside QEMU's (apt-get install qemu-system-x86)", () => {
+describeWith(["qemu"], "PCI configuration beside QEMU's", () => {
 	let qemu: Qtest | undefined;
 
 	afterEach(() => {

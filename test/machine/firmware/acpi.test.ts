@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { acpiFiles } from "../../../src/machine/firmware/acpi.ts";
+import { describeWith } from "../../support/guest-files.ts";
 import { runTableLoader } from "../../support/table-loader.ts";
 import { pc128M } from "./pc-128m.ts";
 
@@ -88,9 +89,7 @@ describe("ACPI tables", () => {
 	});
 });
 
-const iaslInstalled = spawnSync("iasl", ["-v"]).status === 0;
-
-describe.skipIf(!iaslInstalled)("DSDT through ACPICA's compiler (apt-get install acpica-tools)", () => {
+describeWith(["iasl"], "DSDT through ACPICA's compiler", (iasl) => {
 	let folder: string;
 
 	beforeEach(() => {
@@ -105,9 +104,9 @@ describe.skipIf(!iaslInstalled)("DSDT through ACPICA's compiler (apt-get install
 	function roundTrip(table: Uint8Array): { source: string; verdict: string } {
 		const file = join(folder, "dsdt");
 		writeFileSync(`${file}.aml`, table);
-		spawnSync("iasl", ["-d", `${file}.aml`], { cwd: folder });
+		spawnSync(iasl, ["-d", `${file}.aml`], { cwd: folder });
 		const source = readFileSync(`${file}.dsl`, "utf8");
-		const { stdout } = spawnSync("iasl", ["-oa", "-p", `${file}-again`, `${file}.dsl`], {
+		const { stdout } = spawnSync(iasl, ["-oa", "-p", `${file}-again`, `${file}.dsl`], {
 			cwd: folder,
 			encoding: "utf8",
 		});
