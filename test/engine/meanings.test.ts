@@ -1,0 +1,211 @@
+import { describe, expect, it } from "vitest";
+import { Decoder } from "../../src/isa/decoder.ts";
+import { type EvaluatorState, evaluate } from "../../src/isa/evaluate.ts";
+import { instructionTable } from "../../src/isa/index.ts";
+import type { Instance } from "../../src/isa/table.ts";
+import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
+import { ATTR, BLOCK, F } from "../../src/vcpu/layout.ts";
+import { undefinedMask } from "../isa/undefined-flags.ts";
+import { ENGINES, type EngineName, TestGuest } from "../support/engine.ts";
+import { installFaultTable } from "../support/fault-table.ts";
+
+const table = instructionTable();
+const CODE = 0x10000;
+const DATA = 0x3000;
+const STACK = 0x4000;
+/** What stands behind each instruction, so that it ends a block and its branches end somewhere: JMP to itself. */
+const JUMP_TO_ITSELF = [0xeb, 0xfe];
+const FILLING = 16;
+const STRIDE = 48;
+/** Runs of each instruction: from the third on it is compiled. */
+const RUNS = 10;
+const ARITHMETIC_FLAGS = 0x8d5;
+const CL = 1;
+const WORDS = [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
+
+/** Numbers that look random and are the same every time. */
+function numbers(seed: number): (below: number) => number {
+	let state = seed;
+	return (below) => {
+		state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+		return Math.floor((state / 0x1_0000_0000) * below);
+	};
+}
+
+type Random = ReturnType<typeof numbers>;
+
+/** Whether the meaning is all there is: no helper, no check of mode, no segment register. */
+function isPlain({ meaning, form, operands }: Instance): boolean {
+	if (meaning.helper || (form.family.checks?.length ?? 0) > 0) return false;
+	return !operands.some(({ kind }) => kind === "sreg" || kind === "fixedSegment" || kind === "creg" || kind === "dreg");
+}
+
+/** Whether it jumps to anywhere: by a value, or with IP cut to 16 bits in 32-bit code. */
+function leaves({ meaning, operands, size }: Instance, codeSize: 16 | 32): boolean {
+	return meaning.jump !== undefined && (operands[0]?.kind !== "relative" || size < codeSize);
+}
+
+/** Bytes of an instruction of this form in code of `codeSize` bits, or undefined where it has no such form. */
+function encode({ form, size, rm, operands }: Instance, codeSize: 16 | 32, random: Random): number[] {
+	const { encoding } = form;
+	const bytes: number[] = [];
+	if (form.sized && size !== codeSize) bytes.push(0x66);
+	if (encoding.prefix > 0) bytes.push(encoding.prefix);
+	if (encoding.map > 0) bytes.push(0x0f);
+	if (encoding.map === 2) bytes.push(0x38);
+	if (encoding.map === 3) bytes.push(0x3a);
+	bytes.push(encoding.opcode + (encoding.plusRegister ? random(8) : 0));
+	if (encoding.modrm !== undefined) {
+		const { reg: existing = [0, 1, 2, 3, 4, 5, 6, 7] } = form.options;
+		const reg = encoding.modrm === "r" ? existing[random(existing.length)]! : encoding.modrm;
+		if (rm === "memory") {
+			bytes.push((reg << 3) | (codeSize === 16 ? 6 : 5), DATA & 0xff, DATA >> 8);
+			if (codeSize === 32) bytes.push(0, 0);
+		} else bytes.push(0xc0 | (reg << 3) | random(8));
+	} else if (encoding.exact !== undefined) bytes.push(encoding.exact);
+	for (const { kind, immediateBytes } of operands) {
+		if (kind === "offset") bytes.push(DATA & 0xff, DATA >> 8, ...(codeSize === 32 ? [0, 0] : []));
+		// Branches land on one of the jumps behind the instruction.
+		else if (kind === "relative")
+			bytes.push(random(FILLING) * 2, ...Array.from({ length: immediateBytes - 1 }, () => 0));
+		else for (let n = 0; n < immediateBytes; n++) bytes.push(random(256));
+	}
+	return bytes;
+}
+
+function randomRegister(n: number, random: Random): number {
+	if (n === 4) return STACK + random(64) * 4;
+	const value = random(0x1_0000_0000);
+	return random(2) ? value : (WORDS[random(WORDS.length)] ?? 0);
+}
+
+const NAMES = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"] as const;
+
+/** The engine under test in 16- or 32-bit code, with memory that the evaluator has a copy of. */
+async function machine(engine: EngineName, codeSize: 16 | 32): Promise<TestGuest> {
+	const guest = await TestGuest.create(engine, { mode: codeSize === 32 ? "prot32" : "prot16" });
+	installFaultTable(guest);
+	enterCode(guest, codeSize);
+	return guest;
+}
+
+/** CS as it was before a fault. */
+function enterCode({ processor }: TestGuest, codeSize: 16 | 32): void {
+	const small = codeSize === 16;
+	const attributes = ATTR.present | ATTR.s | 0xb | (small ? 0 : ATTR.big | ATTR.granular);
+	processor.setSegment(1, 8, small ? BigInt(CODE) : 0n, small ? 0xffffn : 0xffffffffn, attributes);
+	processor.refresh();
+}
+
+function check(guest: TestGuest, decoder: Decoder, instance: Instance, codeSize: 16 | 32, place: number): string[] {
+	const random = numbers(instance.id * 64 + codeSize);
+	const bytes = encode(instance, codeSize, random);
+	const { processor, ram } = guest;
+	ram.set([...bytes, ...Array.from({ length: FILLING }, () => JUMP_TO_ITSELF).flat()], place);
+	guest.vm.written(ram.byteOffset + place, STRIDE);
+	const behind = leaves(instance, codeSize) ? 0 : 1;
+	const base = codeSize === 16 ? CODE : 0;
+	for (let run = 0; run < RUNS; run++) {
+		const registers = NAMES.map((_, n) => randomRegister(n, random));
+		// LEAVE takes the stack from EBP, and indirect jumps must stay inside.
+		if (instance.meaning.stackFromFrame) registers[5] = STACK + random(60);
+		const eflags = (random(0x1000) & (ARITHMETIC_FLAGS | 0x400)) | 2;
+		for (let at = 0; at < 0x140; at++) {
+			ram[DATA + at] = random(256);
+			ram[STACK + at] = random(256);
+		}
+		const memory = ram.slice(0, 0x8000);
+		const view = new DataView(memory.buffer);
+		const decoded = decoder.decode(Uint8Array.from(bytes), 0, bytes.length, codeSize);
+		if (decoded.instance !== instance) return [`decodes to ${decoded.form?.encoding.text ?? decoded.status}`];
+		let wild = false;
+		const inside = (offset: bigint, size: number): number => {
+			if (offset + BigInt(size) > 0x7ff8n) wild = true;
+			return Number(offset & 0x7fffn);
+		};
+		const state: EvaluatorState = {
+			registers: registers.map(BigInt),
+			flags: eflags,
+			ip: BigInt(place - base),
+			selectors: [16, 8, 16, 16, 16, 16],
+			stackSize: codeSize,
+			state: (name) => (name === "cr0" ? processor.get64(F.cr0) : 0n),
+			load: (_segment, offset, size) => {
+				const at = inside(offset, size);
+				if (size === 1) return BigInt(view.getUint8(at));
+				if (size === 2) return BigInt(view.getUint16(at, true));
+				return size === 4 ? BigInt(view.getUint32(at, true)) : view.getBigUint64(at, true);
+			},
+			store: (_segment, offset, size, value) => {
+				const at = inside(offset, size);
+				if (size === 1) view.setUint8(at, Number(value));
+				else if (size === 2) view.setUint16(at, Number(value), true);
+				else if (size === 4) view.setUint32(at, Number(value), true);
+				else view.setBigUint64(at, value, true);
+			},
+		};
+		const ignored = undefinedMask(decoded, registers[CL]! & 0xff);
+		const outcome = evaluate(decoded, state);
+		// Memory by a random register, or a target outside of the code segment: tried elsewhere.
+		if (wild || (codeSize === 16 && state.ip > 0xffffn)) continue;
+
+		for (let n = 0; n < 8; n++) guest.setRegister(NAMES[n]!, registers[n]!);
+		processor.set(F.rip, place - base);
+		processor.set(F.shadow, 0);
+		processor.call("writeFlags", eflags);
+		const reason = guest.run(1 + behind);
+		const found: string[] = [];
+		const compare = (what: string, wanted: number | string, value: number | string): void => {
+			if (wanted !== value) found.push(`${what}: ${value.toString(16)} instead of ${wanted.toString(16)}`);
+		};
+		const halts = outcome.kind === "fault" && behind === 1;
+		compare("exit", halts ? EXIT_REASON.hlt : EXIT_REASON.budget, reason);
+		if (outcome.kind === "fault") {
+			compare("fault", 0x7000 + outcome.vector + behind, guest.eip);
+		} else {
+			NAMES.forEach((name, n) => {
+				compare(name, Number(state.registers[n]), guest.register(name));
+			});
+			compare("ip", Number(state.ip), guest.eip);
+			const mask = ARITHMETIC_FLAGS & ~ignored;
+			compare("flags", state.flags & mask, guest.eflags & mask);
+			const same = Buffer.compare(memory.subarray(DATA, 0x4200), ram.subarray(DATA, 0x4200)) === 0;
+			compare("memory", "as the meaning says", same ? "as the meaning says" : "other");
+		}
+		if (guest.eip >= 0x7000 && guest.eip < 0x7100) enterCode(guest, codeSize);
+		if (found.length > 0) {
+			const hex = Buffer.from(bytes).toString("hex");
+			const before = registers.map((value) => value.toString(16)).join(" ");
+			return [`${hex} run ${run}, registers ${before}, eflags ${eflags.toString(16)}: ${found.join(", ")}`];
+		}
+	}
+	return [];
+}
+
+/** Whether the code at `place` has been compiled. */
+function isCompiled({ processor, ram }: TestGuest, place: number): boolean {
+	const block = processor.code.find(ram.byteOffset + place, processor.get(F.modeKey));
+	return block !== 0 && processor.code.words[(block + BLOCK.unit.offset) >> 2] !== 0;
+}
+
+describe.each(ENGINES)("on the %s every instruction does what its meaning says", (engine) => {
+	it.each([16, 32] as const)("in %i-bit code", async (codeSize) => {
+		const guest = await machine(engine, codeSize);
+		const decoder = new Decoder(table);
+		const instances = table.instances.filter(isPlain);
+		const direct = instances.filter((instance) => !leaves(instance, codeSize)).length;
+		const mismatches = new Map<string, string[]>();
+		let place = CODE;
+		let compiled = 0;
+		for (const instance of instances) {
+			const found = check(guest, decoder, instance, codeSize, place);
+			const { family, encoding } = instance.form;
+			compiled += Number(isCompiled(guest, place));
+			if (found.length > 0) mismatches.set(`${family.name} ${encoding.text} ${instance.size} ${instance.rm}`, found);
+			place += STRIDE;
+		}
+		expect(Object.fromEntries(mismatches)).toEqual({});
+		expect(instances.length).toBeGreaterThan(500);
+		expect(compiled / direct).toBeGreaterThanOrEqual(engine === "compiled" ? 0.95 : 0);
+	});
+});
