@@ -1,13 +1,17 @@
-import type { MachineConfig } from "../config/index.ts";
+import type { UnitCompiler } from "../vcpu/jit/compiler.ts";
 import type { Processor } from "../vcpu/processor.ts";
 
+/** What runs the instructions of one processor. */
+export type EngineChoice = "interpreter" | "auto" | "compiled";
+
 /** Runs of a block before it is compiled: when it pays, and almost at once to put the compiler to the test. */
-const HEAT_AUTO = 4000;
-const HEAT_COMPILED = 4;
+const HEAT: Readonly<Record<Exclude<EngineChoice, "interpreter">, number>> = { auto: 4000, compiled: 4 };
 
 /** The interpreter alone, or with a compiler for hot code (loaded only where it is wanted). */
-export async function chooseEngine(processor: Processor, engine: MachineConfig["engine"]): Promise<void> {
-	if (engine === "interpreter") return;
+export async function useEngine(processor: Processor, engine: EngineChoice): Promise<UnitCompiler | undefined> {
+	if (engine === "interpreter") return undefined;
 	const { UnitCompiler } = await import("../vcpu/jit/compiler.ts");
-	processor.setCompiler(new UnitCompiler(processor, engine === "compiled" ? HEAT_COMPILED : HEAT_AUTO));
+	const compiler = new UnitCompiler(processor, HEAT[engine]);
+	processor.setCompiler(compiler);
+	return compiler;
 }

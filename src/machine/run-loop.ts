@@ -59,27 +59,14 @@ export class RunLoop {
 
 	/** Runs until there is an end. */
 	async run(): Promise<End> {
-		const { vcpu, clock, requests, limits, trace } = this.parts;
-		const { processor, exit } = vcpu;
+		const { requests, limits } = this.parts;
 		let lastTurn = performance.now();
-		let rounds = 0;
+		let exits = 0;
 		for (;;) {
-			if (requests.resetKind !== undefined) this.reset();
-			const now = clock.tick();
-			clock.alarms.fireDue(now);
-			const budget = this.budget(now);
-			if (requests.end !== undefined) return requests.end;
-			let outOfBudget = false;
-			if (this.halted) await this.wait(now);
-			else {
-				processor.setBudget(budget);
-				const result = vcpu.run();
-				if (result !== 0) throw new Bug(`KVM_RUN: ${result} at ${this.where()}`);
-				trace.exits?.(this.exitLine());
-				outOfBudget = exit.reason === EXIT_REASON.budget;
-				if (!outOfBudget) this.handleExit();
-			}
-			if (!outOfBudget && (++rounds & (EXITS - 1)) !== 0) continue;
+			const step = this.step();
+			if (requests.end !== undefined && step === "end") return requests.end;
+			if (typeof step === "number") await this.nap(step);
+			else if (step === "exit" && (++exits & (EXITS - 1)) !== 0) continue;
 			const host = performance.now();
 			if (host >= limits.deadline) requests.finish({ kind: "timeout" });
 			if (host - lastTurn < TURN_MS) continue;
@@ -89,11 +76,33 @@ export class RunLoop {
 		}
 	}
 
+	/**
+	 * Lets the guest run until something must be handled, and handles it; at most until `mark` instructions, more than now, have retired.
+	 * @returns `budget`: a limit came first; a number: the guest sleeps, and the host may for so many milliseconds; `end`: there is one.
+	 */
+	step(mark = Number.POSITIVE_INFINITY): "exit" | "budget" | "end" | number {
+		const { vcpu, clock, requests, trace } = this.parts;
+		if (requests.resetKind !== undefined) this.reset();
+		const now = clock.tick();
+		clock.alarms.fireDue(now);
+		const budget = this.budget(now, mark);
+		if (requests.end !== undefined) return "end";
+		if (this.halted) return this.wait(now);
+		vcpu.processor.setBudget(budget);
+		const result = vcpu.run();
+		if (result !== 0) throw new Bug(`KVM_RUN: ${result} at ${this.where()}`);
+		trace.exits?.(this.exitLine());
+		if (vcpu.exit.reason === EXIT_REASON.budget) return "budget";
+		this.handleExit();
+		return "exit";
+	}
+
 	/** How many instructions may run now; where a limit is reached, the end is requested. */
-	private budget(now: number): number {
+	private budget(now: number, mark: number): number {
 		const { vcpu, clock, requests, limits } = this.parts;
-		const left = limits.instructions - vcpu.processor.retired();
-		if (left <= 0) requests.finish({ kind: "instruction-limit" });
+		const retired = vcpu.processor.retired();
+		if (retired >= limits.instructions) requests.finish({ kind: "instruction-limit" });
+		const left = Math.min(limits.instructions, mark) - retired;
 		const time = limits.guestTimeNs - now;
 		if (time <= 0) requests.finish({ kind: "guest-time-limit" });
 		let budget = clock.followsHost ? HOST_CLOCK_SLICE_NS : QUANTUM;
@@ -125,7 +134,7 @@ export class RunLoop {
 				else requests.finish({ kind: "triple-fault", detail: `at ${this.where()}` });
 				break;
 			case EXIT_REASON.internalError:
-				requests.finish({ kind: "triple-fault", detail: `no instruction can be fetched from ${this.where()}` });
+				requests.finish({ kind: "no-code", detail: `at ${this.where()}` });
 				break;
 			default:
 				throw new Bug(`exit reason ${exit.reason} at ${this.where()}`);
@@ -163,26 +172,30 @@ export class RunLoop {
 		for (let n = 0; n < count; n++) elements[n] = ports.read(port, size as AccessSize);
 	}
 
-	/** HLT: guest time jumps to the next alarm; where only the host can wake the guest, the host waits. */
-	private async wait(now: number): Promise<void> {
+	/** HLT: guest time jumps to the next alarm; where only the host can wake the guest, the host may sleep for so many milliseconds. */
+	private wait(now: number): "exit" | number {
 		const { vcpu, clock, requests, limits, mayHear } = this.parts;
 		const { processor } = vcpu;
 		if (processor.wakes()) {
 			this.halted = false;
-			return;
+			return "exit";
 		}
 		const alarm = processor.interruptible() ? clock.alarms.next() : undefined;
 		if (alarm === undefined) {
 			if (!processor.interruptible() || !mayHear()) {
 				requests.finish({ kind: "halted", detail: `at ${this.where()}` });
-				return;
+				return "exit";
 			}
-			await this.nap(NAP_MS);
-		} else if (clock.followsHost) await this.nap((Math.min(alarm, limits.guestTimeNs) - now) / 1e6);
-		else clock.pass(Math.min(alarm, limits.guestTimeNs) - now);
+			return NAP_MS;
+		}
+		const ns = Math.min(alarm, limits.guestTimeNs) - now;
+		if (clock.followsHost) return ns / 1e6;
+		clock.pass(ns);
+		return "exit";
 	}
 
-	private async nap(ms: number): Promise<void> {
+	/** The host sleeps while the guest does. */
+	async nap(ms: number): Promise<void> {
 		const { sleep, limits, requests, turned } = this.parts;
 		turned();
 		await sleep.for(Math.min(ms, NAP_MS, limits.deadline - performance.now()));
@@ -199,7 +212,7 @@ export class RunLoop {
 	}
 
 	/** CS:IP for people. */
-	private where(): string {
+	where(): string {
 		const { processor } = this.parts.vcpu;
 		const cs = processor.get(SEG.selector, segmentOffset(SEGMENT.cs));
 		return `${cs.toString(16).padStart(4, "0")}:${processor.get64(F.rip).toString(16).padStart(8, "0")}`;

@@ -46,10 +46,13 @@ export class PcMemory {
 	private readonly devices = new Map<Region, BusTarget>();
 
 	/**
-	 * Reads the images; the flash files stay open until {@link close}.
+	 * Reads the images; the flash files stay open until {@link close}. What changes in the flash of a `shadow` is never written.
 	 * @throws UserError for images that are missing, of a size that cannot be placed, or in use.
 	 */
-	constructor(vm: Vm, config: MachineConfig, romStore: RomStore, trace: Trace) {
+	constructor(
+		config: MachineConfig,
+		{ vm, shadow, romStore, trace }: { vm: Vm; shadow: boolean; romStore: RomStore; trace: Trace },
+	) {
 		this.vm = vm;
 		this.mmio = new MmioBus(romStore);
 		const image = config.bios === undefined ? undefined : readImage(config.bios, "--bios", BIOS_LIMIT);
@@ -57,7 +60,8 @@ export class PcMemory {
 		const files: FlashFile[] = [];
 		try {
 			for (const { path, readonly } of config.flash) {
-				files.push(new FlashFile(path, { what: "--flash", readonly, sectorSize: FLASH_SECTOR, limit: FLASH_LIMIT }));
+				const options = { what: "--flash", sectorSize: FLASH_SECTOR, limit: FLASH_LIMIT };
+				files.push(new FlashFile(path, { ...options, readonly: readonly || shadow }));
 			}
 			checkFlashSizes(files.map(({ size }, i) => ({ name: `--flash: ${config.flash[i]?.path}`, size })));
 			this.ram = this.allocate(config.memoryBytes);

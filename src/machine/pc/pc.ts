@@ -32,6 +32,8 @@ export interface PcParts {
 	readonly power: PowerControl;
 	readonly cpu: ProcessorPins;
 	readonly host: Pick<MachineHost, "serial" | "debugcon" | "keyboard">;
+	/** The board runs beside another one: files are read and never written. */
+	readonly shadow: boolean;
 	readonly romStore: RomStore;
 	readonly trace: Trace;
 	/** CPUID leaf 1: EAX and EDX. */
@@ -57,7 +59,7 @@ export class Pc implements Board {
 	constructor(config: MachineConfig, parts: PcParts) {
 		const { clock, power, cpu, host, trace } = parts;
 		const { space } = this;
-		const memory = new PcMemory(parts.vm, config, parts.romStore, trace);
+		const memory = new PcMemory(config, parts);
 		const { map } = memory;
 		this.memory = memory;
 		this.ports = tracedPorts(space.bus, trace("ports"));

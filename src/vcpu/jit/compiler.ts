@@ -201,10 +201,16 @@ export class UnitCompiler implements Compiler {
 			return pages.get(linear - (linear & 4095))! + (linear & 4095);
 		};
 		const pieces: [number, number][] = [];
-		for (const block of blocks.values()) {
-			const { instructions } = block;
-			const last = instructions.at(-1);
-			if (last) pieces.push([hostOf(block.ip), last.ip - block.ip + last.decoded.length]);
+		for (const { instructions } of blocks.values()) {
+			// One piece for each run of instructions in one page: the next page may lie anywhere.
+			let end = -1;
+			for (const { ip, decoded } of instructions) {
+				const host = hostOf(ip);
+				const piece = pieces.at(-1);
+				if (piece && host === end && (host & 4095) !== 0) piece[1] += decoded.length;
+				else pieces.push([host, decoded.length]);
+				end = host + decoded.length;
+			}
 		}
 		const unit: Unit = {
 			key,
@@ -303,6 +309,16 @@ export class UnitCompiler implements Compiler {
 		if (!next) return;
 		this.drop(unit);
 		this.install(next);
+	}
+
+	/** The unit that has the instruction at a place in VM memory, for people; undefined: there is none. */
+	unitAt(host: number, key: number): string | undefined {
+		for (const unit of this.byPage.get(host >>> 12) ?? []) {
+			if (unit.key !== key || !unit.pieces.some(([start, bytes]) => host >= start && host < start + bytes)) continue;
+			const roots = unit.roots.map((root) => root.toString(16)).join(", ");
+			return `unit with key ${key}, CS base ${unit.csBase.toString(16)}, ${unit.blocks.size} blocks, from ${roots}`;
+		}
+		return undefined;
 	}
 
 	removed(): void {}

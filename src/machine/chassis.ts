@@ -1,0 +1,177 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { assert } from "../base/errors.ts";
+import type { MachineConfig } from "../config/index.ts";
+import { KVM_MEM_READONLY } from "../kvm/memslots.ts";
+import type { Vcpu } from "../kvm/vcpu.ts";
+import { Vm } from "../kvm/vm.ts";
+import { defaultCpuid } from "../vcpu/cpuid.ts";
+import type { UnitCompiler } from "../vcpu/jit/compiler.ts";
+import { MSR } from "../vcpu/msr.ts";
+import { type EngineChoice, useEngine } from "./engine.ts";
+import { GuestClock } from "./guest-clock.ts";
+import type { MachineHost } from "./outcome.ts";
+import { Pc } from "./pc/pc.ts";
+import type { Requests } from "./requests.ts";
+import { romWriteOf } from "./rom-write-of.ts";
+import { RunLoop } from "./run-loop.ts";
+import type { Sleep } from "./sleep.ts";
+import { hex, type Trace, traceTo } from "./trace.ts";
+
+/** Width of guest-physical addresses. */
+const PHYSICAL_BITS = 40;
+/** Bytes hashed at a time. */
+const HASH_PIECE = 1 << 20;
+
+/** What a chassis takes from the run that it belongs to. */
+export interface ChassisParts {
+	readonly config: MachineConfig;
+	readonly host: MachineHost;
+	readonly requests: Requests;
+	readonly sleep: Sleep;
+	readonly engine: EngineChoice;
+	/** It runs beside another one: files are read and never written. */
+	readonly shadow: boolean;
+	/** With `--clock host`: nanoseconds since the start. */
+	readonly hostTime: () => number;
+	/** The date at power-on, milliseconds since 1970 UTC. */
+	readonly startUtcMs: number;
+	/** Host time, as performance.now() has it, at which the run loop ends the run. */
+	readonly deadline: number;
+	/** Called at every turn of the event loop. */
+	readonly turned: (pc: Pc) => void;
+}
+
+/** A board with its processor, wired up after power-on, and the loop that runs it. */
+export class Chassis {
+	readonly vcpu: Vcpu;
+	readonly pc: Pc;
+	readonly clock: GuestClock;
+	readonly loop: RunLoop;
+	/** Absent on the interpreter. */
+	compiler: UnitCompiler | undefined;
+
+	/** @throws UserError when the board cannot be built from its configuration. */
+	static async build(parts: ChassisParts): Promise<Chassis> {
+		const vm = await Vm.create({ physicalBits: PHYSICAL_BITS });
+		const chassis = new Chassis(vm, parts);
+		chassis.compiler = await useEngine(chassis.vcpu.processor, parts.engine);
+		return chassis;
+	}
+
+	private constructor(vm: Vm, parts: ChassisParts) {
+		const { config, host, requests, sleep } = parts;
+		const trace = traceTo(host, config.trace, () => this.instructions);
+		traceSlots(vm, trace);
+		const vcpu = vm.createVcpu(0, {
+			acknowledge: tracedVectors(() => this.pc.interrupts.lapic.acknowledge(), trace),
+			msr: (isWrite, index, value) => this.msr(isWrite, index, value),
+			port: (isWrite, port, size, value) => this.loop.portAccess(isWrite, port, size, value),
+		});
+		assert(typeof vcpu !== "string", "the vCPU");
+		this.vcpu = vcpu;
+		const { processor } = vcpu;
+		const clock = new GuestClock(processor, config.clock === "host" ? parts.hostTime : undefined);
+		this.clock = clock;
+		const identity = defaultCpuid().find((entry) => entry.function === 1);
+		const pc = new Pc(config, {
+			vm,
+			clock,
+			power: requests,
+			host,
+			shadow: parts.shadow,
+			trace,
+			cpu: {
+				interrupt: {
+					set: (asserted) => {
+						processor.setInterruptLine(asserted);
+						if (asserted) sleep.wake();
+					},
+				},
+				nmi: () => processor.nmi(),
+				a20: (open) => processor.setA20(open),
+			},
+			romStore: (address, data) => host.romWrites.record(romWriteOf(processor, address, data, pc.romName(address))),
+			cpuSignature: identity?.eax ?? 0,
+			cpuFeatures: identity?.edx ?? 0,
+			version: packageVersion(),
+			startUtcMs: parts.startUtcMs,
+		});
+		this.pc = pc;
+		const sources = [host.keyboard, ...host.serial.map(({ input }) => input)].filter((source) => source !== undefined);
+		this.loop = new RunLoop({
+			vcpu,
+			clock,
+			board: pc,
+			requests,
+			sleep,
+			limits: {
+				instructions: config.maxInstructions ?? Number.POSITIVE_INFINITY,
+				guestTimeNs: config.maxGuestTimeNs ?? Number.POSITIVE_INFINITY,
+				deadline: parts.deadline,
+			},
+			mayHear: () => sources.some((source) => !source.ended),
+			turned: () => parts.turned(pc),
+			trace: { exits: trace("exits"), resets: trace("resets") },
+		});
+		pc.reset();
+	}
+
+	/** Guest instructions retired since power-on. */
+	get instructions(): number {
+		return this.vcpu.processor.retired();
+	}
+
+	/** SHA-256 of guest RAM, in hexadecimal. */
+	ramHash(): string {
+		const hash = createHash("sha256");
+		const ram = this.pc.ram.view;
+		// Node's hash takes no shared memory: copy it piece by piece.
+		const piece = new Uint8Array(Math.min(ram.length, HASH_PIECE));
+		for (let at = 0; at < ram.length; at += piece.length) {
+			const part = ram.subarray(at, at + piece.length);
+			piece.set(part);
+			hash.update(piece.subarray(0, part.length));
+		}
+		return hash.digest("hex");
+	}
+
+	/** Flash contents reach the disk. May be called repeatedly. */
+	close(): void {
+		this.pc.close();
+	}
+
+	private msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined {
+		if (index !== MSR.apicBase) return undefined;
+		const { lapic } = this.pc.interrupts;
+		return isWrite ? lapic.writeBase(Number(value)) : BigInt(lapic.base);
+	}
+}
+
+/** The interrupt acknowledge, saying every vector where that is wanted. */
+function tracedVectors(acknowledge: () => number, trace: Trace): () => number {
+	const say = trace("interrupts");
+	if (say === undefined) return acknowledge;
+	return () => {
+		const vector = acknowledge();
+		say(`vector ${hex(vector, 1)}`);
+		return vector;
+	};
+}
+
+function traceSlots(vm: Vm, trace: Trace): void {
+	const say = trace("slots");
+	if (say === undefined) return;
+	vm.slots.onSlotsChanged(({ kind, first, last }, { slot, flags }) => {
+		say(`${kind} ${slot}: ${hex(first, 4)}..${hex(last, 4)} ${flags & KVM_MEM_READONLY ? "readonly" : "writable"}`);
+	});
+}
+
+function packageVersion(): string {
+	for (const up of ["../../package.json", "../package.json"]) {
+		try {
+			return (JSON.parse(readFileSync(new URL(up, import.meta.url), "utf8")) as { version: string }).version;
+		} catch {}
+	}
+	return "0";
+}
