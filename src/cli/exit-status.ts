@@ -18,6 +18,7 @@ export const STATUS = {
 	expectationMissing: 200,
 	unwantedText: 201,
 	romWrite: 202,
+	noCode: 203,
 } as const;
 
 /** The table for help and documentation: status and meaning. */
@@ -39,6 +40,7 @@ export const STATUS_MEANINGS: readonly (readonly [status: string, meaning: strin
 	[`${STATUS.expectationMissing}`, "the guest ended without having shown every --expect text"],
 	[`${STATUS.unwantedText}`, "a --fail-on text appeared"],
 	[`${STATUS.romWrite}`, "stopped at a store to ROM (--rom-writes stop)"],
+	[`${STATUS.noCode}`, "the processor was to run code where there is no memory"],
 ];
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
@@ -56,6 +58,7 @@ const STATUS_OF: Readonly<Record<Exclude<EndKind, "debug-exit" | "signal">, numb
 	"instruction-limit": STATUS.instructionLimit,
 	"guest-time-limit": STATUS.guestTimeLimit,
 	"triple-fault": STATUS.tripleFault,
+	"no-code": STATUS.noCode,
 	halted: STATUS.halted,
 };
 

@@ -78,13 +78,20 @@ function isaCommand(program: Command): void {
 		});
 }
 
+/** Commander's complaint as one line in tsvmm's way of speaking. */
+function usageProblem(text: string): string {
+	const [problem = "", hint] = text.replace(/^error: /, "").trim().split("\n");
+	const suggestion = hint === undefined ? "; tsvmm --help lists what there is" : ` ${hint.replace("(Did", "(did")}`;
+	return `tsvmm: ${problem.replace(/\.$/, "")}${suggestion}`;
+}
+
 function build(boot: Boot, done: (status: number) => void): Command {
 	const program = new Command("tsvmm")
 		.description("A command-line virtual machine monitor with a software x86 processor.")
 		.helpCommand(false)
 		.exitOverride()
-		.showHelpAfterError("(tsvmm --help says more)")
-		.configureHelp({ showGlobalOptions: false });
+		.configureHelp({ showGlobalOptions: false })
+		.configureOutput({ outputError: (text, write) => write(`${usageProblem(text)}\n`) });
 	program.version(packageVersion());
 	runCommand(program, boot, done);
 	schemaCommand(program);

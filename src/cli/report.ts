@@ -21,6 +21,8 @@ export function endText(end: End): string {
 			return "the guest time limit is reached (--max-guest-time)";
 		case "triple-fault":
 			return `triple fault: ${end.detail}`;
+		case "no-code":
+			return `the processor left memory: ${end.detail}`;
 		case "halted":
 			return `halted for good: ${end.detail}`;
 		case "rom-write":

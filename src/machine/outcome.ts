@@ -33,6 +33,8 @@ export type End =
 	/** `maxGuestTimeNs` have passed. */
 	| { readonly kind: "guest-time-limit" }
 	| { readonly kind: "triple-fault"; readonly detail: string }
+	/** The processor was to run code where there is no memory. */
+	| { readonly kind: "no-code"; readonly detail: string }
 	/** The guest waits for an interrupt that can never come. */
 	| { readonly kind: "halted"; readonly detail: string };
 

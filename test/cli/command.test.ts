@@ -108,6 +108,7 @@ describe("exit statuses", () => {
 		["instruction limit", { kind: "instruction-limit" }, [], 120],
 		["guest time limit", { kind: "guest-time-limit" }, [], 121],
 		["triple fault", { kind: "triple-fault", detail: "" }, [], 122],
+		["no code", { kind: "no-code", detail: "" }, [], 203],
 		["halted", { kind: "halted", detail: "" }, [], 123],
 		["timeout", { kind: "timeout" }, [], 124],
 		["power off with a text missing", { kind: "power-off" }, ["--expect", "never"], 200],
