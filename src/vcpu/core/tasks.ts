@@ -180,8 +180,8 @@ function readImage(core: Core, f: FunctionBuilder, st: Ex, rec: Ex, base: Ex, bi
 		f.set(image.flags, read(shape.flags, shape.bytes).wrap());
 		image.registers.forEach((register, n) => {
 			const value = read(shape.registers + n * shape.bytes, shape.bytes);
-			// A 16-bit task's registers have ones in their upper halves.
-			f.set(register, shape.bytes === 2 ? value.or(0xffff0000n) : value);
+			// The upper halves, which a 16-bit TSS does not hold, stay as they are.
+			f.set(register, shape.bytes === 2 ? value.or(st.load("i64", GPRS + n * 8).and(0xffff0000n)) : value);
 		});
 		for (const [n, selector] of image.selectors.entries()) {
 			if (n < shape.count) f.set(selector, read(shape.selectors + n * shape.bytes, 2).wrap());
@@ -399,8 +399,8 @@ function commit(core: Core, f: FunctionBuilder, st: Ex, { selector, raw, nested,
 		f.store("i64", st, register, GPRS + n * 8);
 	});
 	F.rip.set(f, st, image.ip);
-	const virtual = image.flags.and(EFLAGS.vm);
-	F.cpl.set(f, st, i32(3).when(virtual, (image.selectors[SEGMENT.cs] as Local).and(RPL)));
+	// Until SS is loaded an exception must find its stack in the TSS: as from level 3.
+	F.cpl.set(f, st, 3);
 	image.selectors.forEach((value, n) => {
 		f.call(core.fn("clearSegment"), st, n, value);
 	});
@@ -456,7 +456,7 @@ function loadSegments(
 					check(call(core.fn("markAccessed"), st, rec, selector, raw));
 					f.call(core.fn("installSegment"), st, number, selector, raw);
 				};
-				const level = F.cpl.of(st);
+				const level = (image.selectors[SEGMENT.cs] as Local).and(RPL);
 				if (number === SEGMENT.cs || number === SEGMENT.ss) {
 					f.if(isNull(selector), () => fault(VECTOR.TS, ext));
 					load(
@@ -464,6 +464,7 @@ function loadSegments(
 							? call(core.fn("checkReturnCode"), st, selector, raw, VECTOR.TS, ext)
 							: call(core.fn("checkStack"), st, selector, raw, level, VECTOR.TS, ext),
 					);
+					if (number === SEGMENT.ss) F.cpl.set(f, st, level);
 				} else {
 					f.if(isNull(selector).eqz(), () =>
 						load(call(core.fn("checkData"), st, selector, raw, level, VECTOR.TS, ext)),
