@@ -5,6 +5,7 @@ export default defineConfig({
 		include: ["test/**/*.test.ts"],
 		reporters: ["default", "./test/support/closing-report.ts"],
 		// Whole guests boot in some tests, on machines that may be busy.
-		testTimeout: 60_000,
+		testTimeout: 180_000,
+		hookTimeout: 60_000,
 	},
 });

@@ -80,9 +80,12 @@ function isaCommand(program: Command): void {
 
 /** Commander's complaint as one line in tsvmm's way of speaking. */
 function usageProblem(text: string): string {
-	const [problem = "", hint] = text.replace(/^error: /, "").trim().split("\n");
-	const suggestion = hint === undefined ? "; tsvmm --help lists what there is" : ` ${hint.replace("(Did", "(did")}`;
-	return `tsvmm: ${problem.replace(/\.$/, "")}${suggestion}`;
+	const [problem = "", hint] = text
+		.replace(/^error: /, "")
+		.trim()
+		.split("\n");
+	const more = hint === undefined ? "(--help says more)" : hint.replace("(Did", "(did");
+	return `tsvmm: ${problem.replace(/\.$/, "").replace(". Expected", ": expected")} ${more}`;
 }
 
 function build(boot: Boot, done: (status: number) => void): Command {
