@@ -1,5 +1,6 @@
 import type { KvmResult } from "./errno.ts";
 import type { MemSlots, Slot } from "./memslots.ts";
+import { isU32, isU64 } from "./unsigned.ts";
 
 /** KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE */
 export const MANUAL_PROTECT = 1;
@@ -66,6 +67,7 @@ export class DirtyLog {
 	 *   multiple of 64 and not up to the slot's end; ENOENT as above; EFAULT: the bitmap is too short.
 	 */
 	clearDirtyLog({ slot, numPages, firstPage, bitmap }: ClearDirtyLog): KvmResult {
+		if (!isU32(slot) || !isU32(numPages) || !isU64(firstPage)) return "EINVAL";
 		const number = this.slots.get(slot);
 		if (number === "EINVAL" || (firstPage & 63n) !== 0n) return "EINVAL";
 		const target = this.logging(slot);
@@ -90,7 +92,7 @@ export class DirtyLog {
 	}
 
 	private logging(slot: number): Slot | "EINVAL" | "ENOENT" {
-		const target = this.slots.get(slot);
+		const target = isU32(slot) ? this.slots.get(slot) : "EINVAL";
 		if (target === "EINVAL") return target;
 		return target === undefined || target.dirty === 0 ? "ENOENT" : target;
 	}

@@ -1,4 +1,5 @@
 import {
+	SLOT_CHANGED,
 	SLOT_DIRTY,
 	SLOT_ENTRY_SIZE,
 	SLOT_FIRST,
@@ -24,6 +25,7 @@ export interface SlotEntry {
 	/** Slot id, address space in bits 16 and up. */
 	readonly id: number;
 	readonly pages: number;
+	readonly changed: number;
 }
 
 const FIRST_CAPACITY = 64;
@@ -131,6 +133,7 @@ export class SlotTable {
 		this.view.setUint32(at + SLOT_DIRTY, entry.dirty, true);
 		this.view.setInt32(at + SLOT_ID, entry.id, true);
 		this.view.setUint32(at + SLOT_PAGES, entry.pages, true);
+		this.view.setUint32(at + SLOT_CHANGED, entry.changed, true);
 	}
 
 	private at(index: number): number {

@@ -5,6 +5,7 @@ import { type Backing, USER_END } from "./backing.ts";
 import type { KvmResult } from "./errno.ts";
 import type { MemslotsPool } from "./memslots-pool.ts";
 import { SlotTable } from "./memslots-table.ts";
+import { isU32, isU64 } from "./unsigned.ts";
 
 export { KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY };
 
@@ -46,6 +47,8 @@ export interface Slot {
 	readonly pages: number;
 	/** VM memory offset of the dirty bitmap, a bit per page in 64-bit words; 0 while dirty pages are not logged. */
 	readonly dirty: number;
+	/** VM memory offset of the changed bits, a byte per page, 0 where stores set dirty bits themselves. */
+	readonly changed: number;
 }
 
 /** What a processor has to forget. Cached slot-table entries are stale after every change, whatever its kind. */
@@ -72,6 +75,12 @@ export interface MemSlotsOptions {
 	readonly addressSpaces?: number;
 	/** Width of guest-physical addresses, at most 52, the default. */
 	readonly physicalBits?: number;
+	/**
+	 * How stores reach the dirty log; what it says is the same. `writeProtect` (default): the first store to a protected page
+	 * sets its dirty bit. `changedBits`: it sets a changed bit of the page whether the slot logs or not, as processors with such
+	 * a bit in their page tables do, and the log collects these. Not for the dirty ring.
+	 */
+	readonly dirtyTracking?: "writeProtect" | "changedBits";
 }
 
 type MutableSlot = { -readonly [K in keyof Slot]: Slot[K] };
@@ -93,9 +102,12 @@ export class MemSlots {
 	private readonly pool: MemslotsPool;
 	private readonly spaces: readonly Space[];
 	private readonly end: bigint;
+	readonly dirtyTracking: "writeProtect" | "changedBits";
 	private readonly listeners: SlotsListener[] = [];
 
-	constructor(backing: Backing, pool: MemslotsPool, { addressSpaces = 1, physicalBits = 52 }: MemSlotsOptions = {}) {
+	constructor(backing: Backing, pool: MemslotsPool, options: MemSlotsOptions = {}) {
+		const { addressSpaces = 1, physicalBits = 52, dirtyTracking = "writeProtect" } = options;
+		this.dirtyTracking = dirtyTracking;
 		assert(physicalBits >= 32 && physicalBits <= 52, "physical address width");
 		this.backing = backing;
 		this.pool = pool;
@@ -153,24 +165,50 @@ export class MemSlots {
 		if (slot.host !== 0) return slot.host + distance;
 		if (slot.pages === 0) return 0;
 		const page = this.words(slot.pages, slot.npages)[Math.floor(distance / PAGE_SIZE)] ?? 0;
-		return page === 0 ? 0 : page + (distance % PAGE_SIZE);
+		return page === 0 ? 0 : page - (page % PAGE_SIZE) + (distance % PAGE_SIZE);
 	}
 
-	/** The bitmap of a slot that logs: ceil(npages / 64) * 8 bytes. */
+	/** Whether the guest may store at `address`, which `slot` holds: not in a readonly slot, nor where the host may only read. */
+	isWritable(slot: Slot, address: number): boolean {
+		if ((slot.flags & KVM_MEM_READONLY) !== 0) return false;
+		if (slot.host !== 0) return true;
+		if (slot.pages === 0) return false;
+		const page = this.words(slot.pages, slot.npages)[Math.floor((address - slot.first) / PAGE_SIZE)] ?? 0;
+		return page !== 0 && page % PAGE_SIZE === 0;
+	}
+
+	/** How many address spaces there are. */
+	get addressSpaces(): number {
+		return this.spaces.length;
+	}
+
+	/** The bitmap of a slot that logs, up to date: ceil(npages / 64) * 8 bytes. */
 	dirtyBitmap(slot: Slot): Uint8Array {
 		assert(slot.dirty !== 0, "the slot does not log");
-		return this.pool.memory.bytes(slot.dirty, bitmapBytes(slot.npages));
+		const bitmap = this.pool.memory.bytes(slot.dirty, bitmapBytes(slot.npages));
+		if (slot.changed !== 0) {
+			const changed = this.changedBytes(slot);
+			for (let page = changed.indexOf(1); page >= 0; page = changed.indexOf(1, page + 1)) {
+				bitmap[page >>> 3]! |= 1 << (page & 7);
+			}
+		}
+		return bitmap;
+	}
+
+	private changedBytes(slot: Slot): Uint8Array {
+		return this.pool.memory.bytes(slot.changed, slot.npages);
 	}
 
 	/** A store of the hypervisor's own hit `address` (KVM's mark_page_dirty). Nothing to do in slots that are readonly or do not log. */
 	markDirty(slot: Slot, address: number): void {
 		if (slot.dirty === 0 || (slot.flags & KVM_MEM_READONLY) !== 0) return;
 		const page = Math.floor((address - slot.first) / PAGE_SIZE);
-		this.dirtyBitmap(slot)[page >>> 3]! |= 1 << (page & 7);
+		this.pool.memory.bytes(slot.dirty + (page >>> 3), 1)[0]! |= 1 << (page & 7);
 	}
 
-	/** The processors must not write `count` pages from `page` on without marking them dirty. */
+	/** The processors must not write `count` pages from `page` on without marking them dirty. Changed bits in the bitmap are cleared. */
 	protect(slot: Slot, page: number, count: number): void {
+		if (slot.changed !== 0) this.changedBytes(slot).fill(0, page, page + count);
 		const first = slot.first + page * PAGE_SIZE;
 		this.announce("protect", slot, first, first + count * PAGE_SIZE - 1);
 	}
@@ -181,7 +219,8 @@ export class MemSlots {
 	 */
 	setUserMemoryRegion(region: UserMemoryRegion): KvmResult {
 		const { flags, guestPhysAddr, memorySize, userspaceAddr } = region;
-		if ((flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)) !== 0) return "EINVAL";
+		if (!isU32(flags) || (flags & ~(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)) !== 0) return "EINVAL";
+		if (!isU32(region.slot) || !isU64(memorySize) || !isU64(guestPhysAddr) || !isU64(userspaceAddr)) return "EINVAL";
 		if ((memorySize & PAGE_MASK) !== 0n) return "EINVAL";
 		if ((guestPhysAddr & PAGE_MASK) !== 0n) return "EINVAL";
 		if ((userspaceAddr & PAGE_MASK) !== 0n || userspaceAddr + memorySize > USER_END) return "EINVAL";
@@ -221,6 +260,7 @@ export class MemSlots {
 			host: 0,
 			pages: 0,
 			dirty: 0,
+			changed: 0,
 		};
 		if (old === undefined) return this.create(space, next);
 		return moved ? this.move(space, old, next) : this.changeFlags(space, old, flags);
@@ -245,8 +285,9 @@ export class MemSlots {
 
 	private create(space: Space, slot: MutableSlot): KvmResult {
 		if (!space.table.reserve() || !this.bindHost(slot)) return "ENOMEM";
-		if (!this.startLogging(slot)) {
+		if (!this.startTracking(slot) || !this.startLogging(slot)) {
 			this.releasePages(slot);
+			this.pool.release(slot.changed, slot.npages);
 			return "ENOMEM";
 		}
 		space.byId.set(slot.slot & 0xffff, slot);
@@ -262,12 +303,14 @@ export class MemSlots {
 		this.update(space, () => space.byId.delete(slot.slot & 0xffff));
 		this.stopLogging(slot);
 		this.releasePages(slot);
+		this.pool.release(slot.changed, slot.npages);
 	}
 
 	/** Keeps the host pages, and the dirty bitmap where the slot goes on logging: its bits are relative to the slot. */
 	private move(space: Space, old: MutableSlot, next: MutableSlot): KvmResult {
 		next.host = old.host;
 		next.pages = old.pages;
+		next.changed = old.changed;
 		if (logs(next)) next.dirty = old.dirty;
 		if (!space.table.reserve() || !this.startLogging(next)) return "ENOMEM";
 		this.invalidate(space, old);
@@ -320,8 +363,17 @@ export class MemSlots {
 		if (!logs(slot) || slot.dirty !== 0) return true;
 		slot.dirty = this.pool.allocate(bitmapBytes(slot.npages));
 		if (slot.dirty === 0) return false;
+		// What changed before does not count.
+		if (slot.changed !== 0) this.changedBytes(slot).fill(0);
 		if ((this.manualProtect & 2) !== 0) setAllPages(this.dirtyBitmap(slot), slot.npages);
 		return true;
+	}
+
+	/** Allocates the changed bits where there are to be any. @returns false when there is no memory. */
+	private startTracking(slot: MutableSlot): boolean {
+		if (this.dirtyTracking !== "changedBits" || (slot.flags & KVM_MEM_READONLY) !== 0) return true;
+		slot.changed = this.pool.allocate(slot.npages);
+		return slot.changed !== 0;
 	}
 
 	private stopLogging(slot: MutableSlot): void {
@@ -368,8 +420,8 @@ function logs(slot: Slot): boolean {
 	return (slot.flags & KVM_MEM_LOG_DIRTY_PAGES) !== 0;
 }
 
-function entryOf({ first, last, host, flags, dirty, slot, pages }: Slot) {
-	return { first, last, host, flags, dirty, id: slot, pages };
+function entryOf({ first, last, host, flags, dirty, slot, pages, changed }: Slot) {
+	return { first, last, host, flags, dirty, id: slot, pages, changed };
 }
 
 function bitmapBytes(npages: number): number {

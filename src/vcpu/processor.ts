@@ -35,6 +35,8 @@ import { PAGE_SIZE, type VmMemory } from "./vm-memory.ts";
 /** Most instructions in one decoded block. */
 const MAX_BLOCK = 48;
 const NEVER = 0x7fffffff;
+/** What a fault or an exit leaves in the state. */
+const ATTEMPTED = [F.faultPending, F.faultVector, F.faultCode, F.exitReason, F.delivering] as const;
 /** CR0.CD and CR0.NW. */
 const CACHING = 0x60000000n;
 /** One page of them. */
@@ -48,7 +50,9 @@ export interface ProcessorHost {
 	 * The bus inside the hypervisor (local APIC, coalesced zones, ioeventfd), asked before an access without RAM becomes
 	 * an exit. @returns true when it took the write, or stored the answer with `setData`. Absent where nothing is on it.
 	 */
-	bus?(isWrite: boolean, gpa: bigint, length: number, data: bigint, setData: (data: bigint) => void): boolean;
+	readonly bus?:
+		| ((isWrite: boolean, gpa: bigint, length: number, data: bigint, setData: (data: bigint) => void) => boolean)
+		| undefined;
 	/**
 	 * Takes a single port access (IN or OUT) without an exit; absent: they are exits. Time may pass: it may call
 	 * {@link Processor.setBudget}. @returns the value read.
@@ -104,6 +108,8 @@ export class Processor {
 	private readonly scratch = new Uint8Array(32);
 	private all: Uint8Array;
 	private compiler: Compiler | undefined;
+	/** Whether somebody counts instructions: {@link setBudget} was called. */
+	limited = false;
 	private readonly host: ProcessorHost;
 	private cpuid: readonly CpuidEntry[] = [];
 
@@ -160,12 +166,19 @@ export class Processor {
 		this.setCpuid(defaultCpuid());
 		this.set(F.interruptQueued, -1);
 		this.set(F.delivering, -1);
-		this.code.onNewCodePage = () => this.call("flushWrites");
+		// The processors of a VM share their decoded code, and every one of them must hear.
+		const { onNewCodePage, onRemove, onFlush } = this.code;
+		this.code.onNewCodePage = () => {
+			onNewCodePage();
+			this.call("flushWrites");
+		};
 		this.code.onRemove = (block) => {
+			onRemove(block);
 			this.set(F.generation, this.get(F.generation) + 1);
 			this.compiler?.removed(block);
 		};
 		this.code.onFlush = () => {
+			onFlush();
 			this.set(F.generation, this.get(F.generation) + 1);
 			this.compiler?.flushed();
 		};
@@ -237,8 +250,14 @@ export class Processor {
 		return this.get(F.budget);
 	}
 
-	/** Lets the processor retire `count` more instructions, 0 ≤ count < 2^31. */
+	/** Lets the processor retire `count` more instructions, 0 ≤ count < 2^31. Before the first call there is no end to them. */
 	setBudget(count: number): void {
+		this.limited = true;
+		this.allow(count);
+	}
+
+	/** Like {@link setBudget}, for those who run the processor in slices on their own account. */
+	allow(count: number): void {
 		const deadline = this.retired() + count;
 		this.set(F.deadline, deadline | 0);
 		this.set(F.deadline, Math.floor(deadline / 0x1_0000_0000), 4);
@@ -371,18 +390,34 @@ export class Processor {
 	/** Up to `length` code bytes at a linear address, for people: nothing changes, and what cannot be read is left out. */
 	peekCode(linear: bigint, length: number): Uint8Array {
 		const out: number[] = [];
-		const fault = [F.faultPending, F.faultVector, F.faultCode, F.pending, F.exitReason].map((field) => this.get(field));
-		const address = this.get64(F.faultAddress);
-		for (let n = 0; n < length; n++) {
-			const host = this.call("fetchHost", linear + BigInt(n)) >>> 0;
-			if (host === 0) break;
-			out.push(this.bytes()[host]!);
-		}
-		[F.faultPending, F.faultVector, F.faultCode, F.pending, F.exitReason].forEach((field, n) => {
-			this.set(field, fault[n]!);
+		this.attempt(() => {
+			for (let n = 0; n < length; n++) {
+				const host = this.call("fetchHost", linear + BigInt(n)) >>> 0;
+				if (host === 0) break;
+				out.push(this.bytes()[host]!);
+			}
 		});
-		this.set64(F.faultAddress, address);
 		return Uint8Array.from(out);
+	}
+
+	/** Calls core functions whose faults and exits are nobody's: they are gone when it returns. */
+	attempt<T>(action: () => T): T {
+		const words = ATTEMPTED.map((field) => this.get(field));
+		const address = this.get64(F.faultAddress);
+		const exit = this.get(F.pending) & PENDING.exit;
+		const result = action();
+		ATTEMPTED.forEach((field, n) => {
+			this.set(field, words[n]!);
+		});
+		this.set(F.pending, (this.get(F.pending) & ~PENDING.exit) | exit);
+		this.set64(F.faultAddress, address);
+		return result;
+	}
+
+	/** An external interrupt that needs no acknowledge: taken as soon as the guest lets it; a later one replaces it. */
+	queueInterrupt(vector: number): void {
+		this.set(F.interruptQueued, vector);
+		this.set(F.pending, this.get(F.pending) | PENDING.interrupt);
 	}
 
 	/** A non-maskable interrupt. */
@@ -452,7 +487,13 @@ export class Processor {
 		const csBase = this.getNumber(SEG.base, segmentOffset(SEGMENT.cs));
 		const rip = this.getNumber(F.rip);
 		const high = this.getNumber(SEG.fetchHigh, segmentOffset(SEGMENT.cs));
-		assert((key & KEY.long) === 0, "64-bit mode");
+		if ((key & KEY.long) !== 0) {
+			// 64-bit code cannot be run yet: KVM_INTERNAL_ERROR_EMULATION.
+			this.set(F.exitReason, EXIT.internalError);
+			this.set(F.errorSub, 1);
+			this.set(F.pending, this.get(F.pending) | PENDING.exit);
+			return 0;
+		}
 		const linear = (csBase + rip) % 0x1_0000_0000;
 		const codeSize = key & KEY.code32 ? 32 : 16;
 		if (rip > high) {

@@ -1,7 +1,7 @@
 import { RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
 import { type Arg, type Ex, i32, i64 } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
-import { ACCESS, ATTR, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
+import { ACCESS, ATTR, EXIT, F, GPRS, GUEST_DEBUG, PENDING, SEG, STATUS, segmentOffset } from "../layout.ts";
 import { CR0, CR4, DR6, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import {
@@ -49,6 +49,7 @@ export const EVENT = {
 
 /** Second argument of INT's helper, as isa/families/interrupt.ts numbers it: INT n, INT3, INTO, INT1. */
 const HELPER_KINDS = [EVENT.software, EVENT.trap, EVENT.trap, EVENT.int1] as const;
+const INT3 = 1;
 const INTO = 2;
 
 /** Error code: the index is one of the IDT (SDM 3A figure 6-7). */
@@ -78,6 +79,13 @@ export function defineInterrupts(core: Core): void {
 		const [st, rec, vector, kind] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		f.if(kind.eq(INTO), () => {
 			f.returnIf(call(core.fn("readFlags"), st).and(EFLAGS.of).eqz(), STATUS.next);
+		});
+		f.if(kind.eq(INT3).and(F.guestDebug.of(st).and(GUEST_DEBUG.software).ne(0)), () => {
+			// A breakpoint of user space's: the instruction stays ahead.
+			F.exitReason.set(f, st, EXIT.debug);
+			F.stepDr6.set(f, st, 0);
+			F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
+			f.return(STATUS.stopHere);
 		});
 		const event = HELPER_KINDS.reduce<Ex>((found, value, n) => i32(value).when(kind.eq(n), found), i32(0));
 		const before = f.let(F.rip.of(st));

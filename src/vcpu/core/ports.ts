@@ -190,6 +190,8 @@ function defineIns(core: Core): void {
 
 		F.portAnswered.set(f, st, 0);
 		f.set(count, F.ioTotal.of(st));
+		// User space may have shortened the repetition meanwhile.
+		f.if(left.ltU(count.extU()), () => f.set(count, left.wrap()));
 		f.if(count.eq(1), () => f.store("i64", st, F.portData.of(st), F.portBuffer.offset));
 		const status = f.let(call(core.fn("storeBatch"), st, rec, di, width, count));
 		const moved = f.let(count);
