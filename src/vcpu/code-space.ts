@@ -137,10 +137,9 @@ export class CodeSpace {
 					}
 				}
 			}
-			if (hit) {
-				this.remark(page);
-				any = true;
-			}
+			// Also without a hit: then the bits were those of a block that went because of its other page.
+			this.remark(page);
+			any ||= hit;
 		}
 		return any;
 	}
