@@ -204,7 +204,8 @@ function decodeAt(
 		if (out.status !== "truncated" && !(out.status === "tooLong" && place.room < 15)) {
 			const copy = Object.assign(new Decoded(), out);
 			const next = ip + out.length;
-			found = { decoded: copy, ip, next: codeSize === 16 ? next & 0xffff : next >>> 0 };
+			// Only jumps cut IP to 16 bits; 16-bit code runs on behind FFFF where its segment does.
+			found = { decoded: copy, ip, next: next >>> 0 };
 		}
 	}
 	known.set(ip, found);
