@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
-import { F } from "../../src/vcpu/layout.ts";
+import { ATTR, F } from "../../src/vcpu/layout.ts";
 import { ENGINES, type GuestOptions, TestGuest } from "../support/engine.ts";
 
 const HLT = 0xf4;
@@ -317,6 +317,25 @@ describe.each(ENGINES)("code that changes, on the %s", (engine) => {
 		expect(guest.ram[0x2010]).toBe(1);
 	});
 
+	it("a page that lost its code to a store on another page takes stores at full speed again", async () => {
+		// The instruction at 1FFE reaches into page 2000; a store to its first byte removes it.
+		const guest = await TestGuest.create(engine, {
+			code: [0xe8, ...little32(0x1ffe - 0x1005), 0xc6, 0x05, ...little32(0x1ffe), 0xb8, HLT],
+			memory: { [0x1ffe]: [0xe9, ...little32(0x3100 - 0x2003)], [0x3100]: [0xc3] },
+		});
+		const { processor } = guest;
+		const holdsCode = (): boolean => processor.code.holdsCode(guest.ram.byteOffset + 0x2000, 4096);
+		guest.run(2);
+		expect(holdsCode()).toBe(true);
+		guest.runToHalt();
+		// mov byte [2001], 1
+		guest.ram.set([0xc6, 0x05, ...little32(0x2001), 1, HLT], 0x3000);
+		processor.set(F.rip, 0x3000);
+		guest.runToHalt();
+		expect(holdsCode()).toBe(false);
+		expect(guest.ram[0x2001]).toBe(1);
+	});
+
 	it("changes as often as the guest likes without using up memory", async () => {
 		// L: mov [P + 1], cl; P: add al, 0; dec ecx; jnz L
 		const guest = await TestGuest.create(engine, {
@@ -326,5 +345,23 @@ describe.each(ENGINES)("code that changes, on the %s", (engine) => {
 		guest.runToHalt();
 		expect(guest.register("ecx")).toBe(0);
 		expect(guest.processor.memory.size).toBe(size);
+	});
+});
+
+describe.each(ENGINES)("16-bit code in a segment beyond 64 KiB, on the %s", (engine) => {
+	it("runs on behind FFFF; jumps wrap", async () => {
+		const guest = await TestGuest.create(engine, { mode: "prot16", origin: 0xffe0 });
+		guest.processor.setSegment(1, 8, 0n, 0xfffffn, ATTR.present | ATTR.s | 0xb);
+		guest.processor.refresh();
+		// 25 INC AX from FFF0 on; then JMP behind itself, which is cut to 16 bits.
+		guest.ram.fill(0x40, 0xfff0, 0x10009);
+		guest.ram.set([0xeb, 2], 0x10009);
+		guest.ram.set([HLT], 0xd);
+		for (let n = 1; n <= 6; n++) {
+			guest.processor.set(F.rip, 0xfff0);
+			guest.runToHalt();
+			expect(guest.eip).toBe(0xe);
+			expect(guest.register("eax")).toBe(25 * n);
+		}
 	});
 });
