@@ -9,7 +9,7 @@ const firmware = fileURLToPath(new URL("../../firmware/", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "tsvmm-demo-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe.each(MACHINE_ENGINES)("the demo ROM on the %s engine", { timeout: 60_000 }, (engine) => {
+describe.each(MACHINE_ENGINES)("the demo ROM on the %s engine", (engine) => {
 	test("goes through RAM, ROM and flash, and counts its boots in the flash", async () => {
 		const flash = join(folder, `${engine}.bin`);
 		copyFileSync(`${firmware}demo-flash.bin`, flash);

@@ -9,7 +9,7 @@ import { guests, outputLines, trial } from "./guests.ts";
 const folder = fileURLToPath(new URL(".", import.meta.url));
 
 describeWith(["qemu"], "guests on QEMU", (qemu) => {
-	test.each(guests)("$name prints what is expected but for the departures listed", { timeout: 60_000 }, (guest) => {
+	test.each(guests)("$name prints what is expected but for the departures listed", (guest) => {
 		const { stdout, status } = spawnSync(
 			qemu,
 			[

@@ -12,7 +12,7 @@ const DEPARTURES = new Map(
 	].map((line) => [trial(line), line]),
 );
 
-describe.each(MACHINE_ENGINES)("guests on the %s engine", { timeout: 60_000 }, (engine) => {
+describe.each(MACHINE_ENGINES)("guests on the %s engine", (engine) => {
 	test.each(guests)("$name prints what the manuals ask for", async ({ image, expected }) => {
 		const { outcome, serial } = await runMachine({
 			bios: image,
@@ -25,7 +25,7 @@ describe.each(MACHINE_ENGINES)("guests on the %s engine", { timeout: 60_000 }, (
 	});
 });
 
-test.each(guests)("$name does the same on every run and on both engines", { timeout: 60_000 }, async ({ image }) => {
+test.each(guests)("$name does the same on every run and on both engines", async ({ image }) => {
 	const runs = [];
 	for (const engine of [...MACHINE_ENGINES, ...MACHINE_ENGINES]) {
 		const { outcome, serial, ramHash } = await runMachine({ bios: image, memory: "64M", engine });
