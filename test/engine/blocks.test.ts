@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
-import { ATTR, F } from "../../src/vcpu/layout.ts";
+import { ATTR, F, PENDING } from "../../src/vcpu/layout.ts";
 import { ENGINES, type GuestOptions, TestGuest } from "../support/engine.ts";
 
 const HLT = 0xf4;
@@ -362,6 +362,81 @@ describe.each(ENGINES)("16-bit code in a segment beyond 64 KiB, on the %s", (eng
 			guest.runToHalt();
 			expect(guest.eip).toBe(0xe);
 			expect(guest.register("eax")).toBe(25 * n);
+		}
+	});
+});
+
+describe.each(ENGINES)("hot code on the %s", (engine) => {
+	it("knows its IP in each of the segments that reach it", async () => {
+		// L: three far calls of linear 2000; loop L. There: call next; next: pop ax; add bx, ax; retf
+		const far = (segment: number, offset: number): number[] => [
+			0x9a,
+			...little32(offset).slice(0, 2),
+			...little32(segment).slice(0, 2),
+		];
+		const guest = await TestGuest.create(engine, {
+			mode: "real",
+			code: [...far(0, 0x2000), ...far(0x100, 0x1000), ...far(0x1ff, 0x10), 0xe2, 0xef, HLT],
+			memory: { [0x2000]: [0xe8, 0, 0, 0x58, 0x01, 0xc3, 0xcb] },
+			registers: { ecx: 20 },
+		});
+		guest.runToHalt();
+		expect(guest.register("ebx")).toBe((20 * (0x2003 + 0x1003 + 0x13)) & 0xffff);
+	});
+
+	it("takes interrupts and NMIs exactly where the budget ended", async () => {
+		// inc eax; add ebx, eax; rol ebx, 5; jmp. The handlers record EAX, EBX and the IP they came from.
+		const options: GuestOptions = {
+			mode: "real",
+			code: [0x66, 0x40, 0x66, 0x01, 0xc3, 0x66, 0xc1, 0xc3, 5, 0xeb, 0xf5],
+			memory: {
+				8: [0x10, 0x20, 0, 0],
+				128: [0, 0x20, 0, 0],
+				// add si, ax; add si, bx; pop bp; push bp; add si, bp; iret
+				8192: [0x01, 0xc6, 0x01, 0xde, 0x5d, 0x55, 0x01, 0xee, 0xcf],
+				8208: [0x31, 0xc6, 0x46, 0xcf],
+			},
+			eflags: 0x202,
+		};
+		const random = numbers(3);
+		const slices = Array.from({ length: 60 }, () => 1 + random(40));
+		const traces = await Promise.all(
+			(["interpreter", engine] as const).map(async (name) => {
+				const guest = await TestGuest.create(name, options);
+				return slices.map((count, n) => {
+					expect(guest.run(count)).toBe(EXIT_REASON.budget);
+					if (n % 3 === 0) guest.processor.nmi();
+					else if (guest.processor.interruptible()) {
+						guest.processor.set(F.interruptQueued, 0x20);
+						guest.processor.set(F.pending, guest.processor.get(F.pending) | PENDING.interrupt);
+					}
+					return stateOf(guest);
+				});
+			}),
+		);
+		expect(traces[1]).toEqual(traces[0]);
+		expect(new Set(traces[0]).size).toBe(slices.length);
+	});
+
+	it("sees a segment move between two runs", async () => {
+		// L: mov eax, fs:[esi]; add ebx, eax; loop L
+		const guest = await TestGuest.create(engine, {
+			code: [0x64, 0x8b, 0x06, 0x01, 0xc3, 0xe2, 0xf9, HLT],
+			memory: { [0x3000]: [1, 0, 0, 0], [0x13000]: [100, 0, 0, 0] },
+		});
+		for (const [base, value] of [
+			[0n, 1],
+			[0x10000n, 100],
+			[0n, 1],
+		] as const) {
+			guest.processor.setSegment(4, 16, base, 0xffffffffn, ATTR.present | ATTR.s | 3 | ATTR.big | ATTR.granular);
+			guest.processor.refresh();
+			guest.processor.set(F.rip, 0x1000);
+			guest.setRegister("esi", 0x3000);
+			guest.setRegister("ecx", 20);
+			guest.setRegister("ebx", 0);
+			guest.runToHalt();
+			expect(guest.register("ebx")).toBe(20 * value);
 		}
 	});
 });

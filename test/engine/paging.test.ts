@@ -416,6 +416,19 @@ describe.each(ENGINES)("translations on the %s", (engine) => {
 			expect(paged.guest.register("eax")).toBe(30 * 101);
 		});
 
+		it("the same code at two addresses knows where it is", async () => {
+			// L: call 2000; call HIGH; dec ecx; jnz L. 2000: call next; next: pop eax; add ebp, eax; ret
+			const code = [0xe8, ...little32(0x2000 - 0x1005), 0xe8, ...little32(HIGH - 0x100a), 0x49, 0x75, 0xf3, HLT];
+			const paged = await PagedGuest.create(engine, format, {
+				code,
+				memory: { [0x2000]: [0xe8, 0, 0, 0, 0, 0x58, 0x01, 0xc5, 0xc3] },
+				registers: { ecx: ROUNDS, ebp: 0 },
+			});
+			paged.map(0, 0x2000n | ALL);
+			paged.guest.runToHalt();
+			expect(paged.guest.register("ebp")).toBe(ROUNDS * (0x2005 + HIGH + 5));
+		});
+
 		it("code written through another address is seen", async () => {
 			// L: mov [HIGH + 1], ecx; call 2000; dec ecx; jnz L. 2000: mov eax, imm32; add ebp, eax; ret
 			const code = [0x89, 0x0d, ...little32(HIGH + 1), 0xe8, ...little32(0x2000 - 0x100b), 0x49, 0x75, 0xf2, HLT];
