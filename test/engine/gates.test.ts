@@ -325,13 +325,13 @@ describe.each(ENGINES)("interrupts on the %s engine", (engine) => {
 			guest.memory.setUint32(AT.data + 0x21 * 4, ((AT.handlers >> 4) << 16) | 0x21, true);
 			guest.memory.setUint32(AT.data + GP * 4, ((AT.handlers >> 4) << 16) | GP, true);
 			expect(guest.run().vector).toBe(0x21);
-			expect(guest.words(0x30000 + 0x1ffa, 3, 2)).toEqual([2, AT.code >> 4, 0x203]);
+			expect(guest.words(0x30000 + 0xffa, 3, 2)).toEqual([2, AT.code >> 4, 0x203]);
 			expect(guest.guest.eflags).toBe(3);
 			guest.start({ at: "real", code: [0xcd, 0x21, HLT] });
 			guest.guest.processor.set64(F.idtLimit, 0x21n * 4n + 2n);
 			guest.guest.processor.set64(F.idtBase, BigInt(AT.data));
 			expect(guest.run().vector).toBe(GP);
-			expect(guest.words(0x30000 + 0x1ffa, 1, 2)).toEqual([0]);
+			expect(guest.words(0x30000 + 0xffa, 1, 2)).toEqual([0]);
 		});
 	});
 

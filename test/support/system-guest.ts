@@ -170,7 +170,7 @@ export class SystemGuest {
 		processor.refresh();
 		for (const name of REGISTER_NAMES) guest.setRegister(name, 0);
 		const pointer = [AT.stack0, AT.stack1, 0, AT.stack3][level] ?? 0;
-		guest.setRegister("esp", real || virtual ? 0x2000 : bits === 16 ? pointer & 0xffff : pointer);
+		guest.setRegister("esp", real || virtual ? 0x1000 : bits === 16 ? pointer & 0xffff : pointer);
 		for (const [name, value] of Object.entries(registers)) guest.setRegister(name as RegisterName, value);
 		if (code.some((byte, n) => guest.ram[AT.code + n] !== byte)) processor.code.flush();
 		guest.ram.set(code, AT.code);
