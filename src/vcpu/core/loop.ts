@@ -388,7 +388,10 @@ function defineRun(core: Core): void {
 			f.returnIf(F.budget.of(st).leS(0), EXIT.budget);
 			const linear = f.let(csBase.add(F.rip.of(st)).and(F.linearMask.of(st)));
 			f.set(key, F.modeKey.of(st).or(special.ne(0).mul(KEY.single)));
-			f.if(dr7.and(0xff).ne(0), () => f.brIf(next, call(core.fn("codeBreakpoint"), st, linear)));
+			// Behind MOV SS and POP SS no breakpoint is seen (SDM 3A 6.8.3).
+			f.if(dr7.and(0xff).ne(0).and(F.shadow.of(st).and(2).eqz()), () =>
+				f.brIf(next, call(core.fn("codeBreakpoint"), st, linear)),
+			);
 			f.set(block, call(core.fn("lookup"), st, linear, key));
 			f.brIf(next, block.eqz());
 			f.if(special.eqz(), () => {

@@ -25,6 +25,10 @@ import { WALK } from "./walk.ts";
 const KIND_RAM = 0;
 const KIND_NOTHING = 2;
 
+/** What `watch` is told of a port access instead of 0 read, 1 write. */
+export const WATCH_PORT = 2;
+const CR4_DE = 8;
+
 /** CR0.AM and EFLAGS.AC, with CPL 3, check alignment (SDM 3A 6.15, #AC). */
 const CR0_AM = 0x40000;
 const EFLAGS_AC = 0x40000;
@@ -451,6 +455,9 @@ export function defineChecks(core: Core): void {
 		const [st, linear, bytes, write] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		const dr7 = f.let(F.breakControl.of(st));
 		f.returnIf(dr7.and(0xff).eqz(), 0);
+		const isPort = f.let(write.eq(WATCH_PORT));
+		// Without CR4.DE there are no breakpoints on ports (SDM 3B 17.2.4).
+		f.returnIf(isPort.and(F.cr4.of(st).wrap().and(CR4_DE).eqz()), 0);
 		const forUser = f.let(F.guestDebug.of(st).and(GUEST_DEBUG.hardware).ne(0));
 		const addresses = f.let(st.add(i32(F.debugAddress.offset).when(forUser, F.dr.offset)));
 		const n = f.local("i32", 0);
@@ -463,7 +470,8 @@ export function defineChecks(core: Core): void {
 			const size = f.let(i32(8).when(length.eq(2), length.add(1)));
 			const at = f.let(addresses.add(n.shl(3)).load("i64").and(size.sub(1).extU().not()));
 			f.set(n, n.add(1));
-			f.brIf(next, kind.eq(1).and(write).or(kind.eq(3)).eqz());
+			const matches = kind.eq(1).and(write).or(kind.eq(3)).when(isPort.eqz(), kind.eq(2).and(isPort));
+			f.brIf(next, matches.eqz());
 			f.brIf(next, at.geU(linear.add(bytes.extU())));
 			f.brIf(next, linear.geU(at.add(size.extU())));
 			// DR6 also shows breakpoints that are not enabled, but only enabled ones trap.

@@ -4,6 +4,7 @@ import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ACCESS, EXIT, F, PENDING, STATUS } from "../layout.ts";
 import { EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
+import { WATCH_PORT } from "./memory.ts";
 import { segmentLinear } from "./segment-access.ts";
 import {
 	defineStringLoop,
@@ -39,6 +40,7 @@ export function definePorts(core: Core): void {
 			f.call(core.imports.port, st, 0, port, bytes);
 			F.budget.set(f, st, F.budget.of(st).sub(1));
 			f.call(core.fn("setGpr"), st, RAX, bytes, F.portData.of(st));
+			watchPort(core, f, st, port, bytes);
 			f.return(STATUS.next);
 		});
 		f.if(F.portAnswered.of(st).eqz(), () => {
@@ -47,6 +49,7 @@ export function definePorts(core: Core): void {
 		});
 		F.portAnswered.set(f, st, 0);
 		f.call(core.fn("setGpr"), st, RAX, bytes, F.portData.of(st));
+		watchPort(core, f, st, port, bytes);
 		f.return(STATUS.next);
 	});
 
@@ -54,6 +57,7 @@ export function definePorts(core: Core): void {
 		const [st, rec, port, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		f.check(call(core.fn("ioAllowed"), st, rec, port, bytes));
 		F.portData.set(f, st, gpr(st, RAX).and(elementMask(bytes)));
+		watchPort(core, f, st, port, bytes);
 		f.if(F.portHost.of(st).ne(0), () => {
 			f.call(core.imports.port, st, 1, port, bytes);
 			f.return(STATUS.next);
@@ -69,6 +73,11 @@ export function definePorts(core: Core): void {
 
 function elementMask(bytes: Ex): Ex {
 	return i64(-1).shrU(i64(64).sub(bytes.shl(3).extU()));
+}
+
+/** Breakpoints on ports trap behind the access. */
+function watchPort(core: Core, f: FunctionBuilder, st: Ex, port: Ex, bytes: Ex): void {
+	f.drop(call(core.fn("watch"), st, port.extU(), bytes, WATCH_PORT));
 }
 
 function portNumber(st: Ex): Ex {
@@ -104,6 +113,7 @@ function defineOuts(core: Core): void {
 			f.set(status, call(core.fn("loadAt"), st, rec, segment, si, width));
 			f.if(status.eqz(), () => {
 				F.portData.set(f, st, F.data.of(st).and(elementMask(width)));
+				watchPort(core, f, st, portNumber(st), width);
 				portExit(core, f, st, rec, OUT, portNumber(st), width, i32(1));
 			});
 		},
@@ -207,6 +217,7 @@ function defineIns(core: Core): void {
 			f.return(status);
 		});
 		f.call(core.fn("forgetReads"), st);
+		watchPort(core, f, st, portNumber(st), width);
 		endIterations({ core, f, st, rec }, moved, left.eq(moved.extU()));
 	});
 }
