@@ -100,8 +100,8 @@ export class Vcpu {
 		if (immediateExit) processor.set(F.pending, processor.get(F.pending) | PENDING.immediate);
 		else if (this.clock.isDue) this.clock.refresh(processor, this.parts.store);
 		if (this.awaiting !== "nothing") {
-			if (this.awaiting === "mmio") processor.answerRead();
-			else processor.answerPort();
+			if (this.awaiting === "port") processor.answerPort();
+			else if (processor.answerRead()) return this.mmioExit();
 			this.awaiting = "nothing";
 		}
 		for (;;) {
@@ -109,12 +109,8 @@ export class Vcpu {
 			if (immediateExit) processor.set(F.pending, processor.get(F.pending) & ~PENDING.immediate);
 			if (reason === EXIT.intr) return "EINTR";
 			exit.reason = reason;
-			if (reason === EXIT.mmio) {
-				exit.physAddr = processor.getNumber(F.exitAddress);
-				exit.len = processor.get(F.exitLength);
-				exit.isWrite = processor.get(F.exitIsWrite) !== 0;
-				if (!exit.isWrite) this.awaiting = "mmio";
-			} else if (reason === EXIT.io) {
+			if (reason === EXIT.mmio) return this.mmioExit();
+			if (reason === EXIT.io) {
 				exit.direction = processor.get(F.ioDirection);
 				exit.size = processor.get(F.ioSize);
 				exit.port = processor.get(F.ioPort);
@@ -129,6 +125,16 @@ export class Vcpu {
 			}
 			return 0;
 		}
+	}
+
+	private mmioExit(): 0 {
+		const { processor, exit } = this;
+		exit.reason = EXIT.mmio;
+		exit.physAddr = processor.getNumber(F.exitAddress);
+		exit.len = processor.get(F.exitLength);
+		exit.isWrite = processor.get(F.exitIsWrite) !== 0;
+		if (!exit.isWrite) this.awaiting = "mmio";
+		return 0;
 	}
 
 	/** Runs where nobody counts instructions, for at most `limitMs` host milliseconds. */

@@ -281,7 +281,10 @@ export const IO = {
 } as const;
 export const IO_SIZE = 32;
 
-/** One fragment: entries of {@link F.reads} and {@link F.writes}. `used`: the answer has been taken since the last restart. */
+/**
+ * One fragment: entries of {@link F.reads} and {@link F.writes}. `used`, of reads: 1 where the answer has been taken since the
+ * last restart, FRAGMENT_WANTED where there is none yet.
+ */
 export const FRAGMENT = {
 	gpa: new Field(0, 8),
 	data: new Field(8, 8),
@@ -289,6 +292,7 @@ export const FRAGMENT = {
 	used: new Field(20, 4),
 } as const;
 export const FRAGMENT_SIZE = 32;
+export const FRAGMENT_WANTED = 2;
 
 /** TLB entry: tag is the linear page; addend + low half of the linear address = offset in VM memory. */
 export const TLB = { tag: new Field(0, 8), addend: new Field(8, 4), meta: new Field(12, 4) } as const;

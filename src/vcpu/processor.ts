@@ -14,6 +14,7 @@ import {
 	type Field,
 	FRAGMENT,
 	FRAGMENT_SIZE,
+	FRAGMENT_WANTED,
 	GPRS,
 	JUMP_ENTRIES,
 	JUMP_SIZE,
@@ -426,13 +427,29 @@ export class Processor {
 		this.set(F.pending, this.get(F.pending) | PENDING.interrupt);
 	}
 
-	/** Answers the MMIO read that `run` returned for with F.exitData. The next `run` goes on with it. */
-	answerRead(): void {
-		const at = F.reads.offset + FRAGMENT.data.offset + this.get(F.readCount) * FRAGMENT_SIZE;
-		this.words[at >> 2] = this.get(F.exitData);
-		this.words[(at + 4) >> 2] = this.get(F.exitData, 4);
-		this.set(F.readCount, this.get(F.readCount) + 1);
+	/**
+	 * Answers the MMIO read that `run` returned for with F.exitData. The next `run` goes on with it.
+	 * @returns whether there is another part of the same access to ask for: the exit fields say what.
+	 */
+	answerRead(): boolean {
+		const reads = this.get(F.readCount);
+		let answered = false;
+		for (let n = 0; n < reads; n++) {
+			const at = n * FRAGMENT_SIZE;
+			if (this.get(F.reads, at + FRAGMENT.used.offset) !== FRAGMENT_WANTED) continue;
+			if (answered) {
+				this.call("askUser");
+				this.set(F.exitReason, 0);
+				this.set(F.pending, this.get(F.pending) & ~PENDING.exit);
+				return true;
+			}
+			this.set(F.reads, this.get(F.exitData), at + FRAGMENT.data.offset);
+			this.set(F.reads, this.get(F.exitData, 4), at + FRAGMENT.data.offset + 4);
+			this.set(F.reads, 0, at + FRAGMENT.used.offset);
+			answered = true;
+		}
 		this.restart();
+		return false;
 	}
 
 	/** Answers a port read with the bytes in the port buffer. */

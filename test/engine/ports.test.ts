@@ -140,7 +140,7 @@ describe.each(ENGINES)("port instructions on the %s engine", (engine) => {
 		expect(guest.eip).toBe(CODE);
 	});
 
-	it("REP OUTSB makes one exit per byte, with RIP at the instruction until the last", async () => {
+	it("REP OUTSB makes one exit per byte, with RIP at the instruction throughout", async () => {
 		const guest = await TestGuest.create(engine, {
 			code: [REP, OUTSB, HLT],
 			memory: { 131072: [0x41, 0x42, 0x43] },
@@ -151,7 +151,7 @@ describe.each(ENGINES)("port instructions on the %s engine", (engine) => {
 			expect(guest.run()).toBe(EXIT_REASON.io);
 			expect([exit.direction, exit.size, exit.count, exit.portWords[0]]).toEqual([1, 1, 1, 0x41 + n]);
 			expect([guest.register("ecx"), guest.register("esi")]).toEqual([2 - n, 0x20001 + n]);
-			expect(guest.eip).toBe(n < 2 ? CODE : CODE + 2);
+			expect(guest.eip).toBe(CODE);
 		}
 		guest.runToHalt();
 		expect(guest.processor.retired()).toBe(4);

@@ -48,7 +48,7 @@ export const ONLY_ICED: readonly Departure[] = [
 	{ reason: "RSM: #UD outside system management mode, which there is not", map: 1, from: 0xaa, to: 0xaa },
 	{ reason: "FXSAVE and SSE's state, not declared yet; XSAVE and fences, newer", map: 1, from: 0xae, to: 0xae },
 	{ reason: "POPCNT, newer", map: 1, from: 0xb8, to: 0xb8 },
-	{ reason: "SSE, not declared yet; MOVNTI, newer", map: 1, from: 0xc2, to: 0xc6 },
+	{ reason: "SSE, not declared yet", map: 1, from: 0xc2, to: 0xc6 },
 	{
 		reason: "VMX, XSAVE, RDRAND and others, newer",
 		map: 1,

@@ -248,14 +248,9 @@ describe("decimal adjustment", () => {
 describe("helpers get", () => {
 	it.each([
 		["a far jump its selector and offset", "ea 78563412 3300", {}, "jumpFar 33 12345678 4"],
-		["a far call through memory the same", "ff 1b", { before: "ebx=80 [80]=785634123300" }, "callFar 33 12345678 4"],
-		["a far call of 16 bits", "66 ff 1b", { before: "ebx=80 [80]=78563412" }, "callFar 1234 5678 2"],
-		[
-			"LDS segment, pointer and register",
-			"c5 33",
-			{ before: "ebx=80 [80]=785634123300" },
-			"loadFarPointer 3 33 6 12345678 4",
-		],
+		["a far call through memory its place", "ff 1b", { before: "ebx=80" }, "callFarThrough 3 80 4"],
+		["a far call of 16 bits", "66 ff 1b", { before: "ebx=80" }, "callFarThrough 3 80 2"],
+		["LDS segment, register and place", "c5 33", { before: "ebx=80" }, "loadFarPointer 3 6 3 80 4"],
 		["MOVS its prefixes", "67 f3 26 a5", {}, "string 0 4 0 2 f3"],
 		["INS the port's width", "66 6d", {}, "string 5 2 3 4 0"],
 		["IN a port by number", "e4 71", {}, "in 71 1"],

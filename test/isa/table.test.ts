@@ -29,6 +29,7 @@ describe("the instruction table", () => {
 		expect(`${lines.join("\n")}\n`).toMatchInlineSnapshot(`
 			"cacheFlush()
 			callFar(i32 i64 i32)
+			callFarThrough(i32 i64 i32)
 			cli()
 			clts()
 			cpuid()
@@ -38,6 +39,7 @@ describe("the instruction table", () => {
 			invlpg(i32 i64)
 			iret(i32)
 			jumpFar(i32 i64 i32)
+			jumpFarThrough(i32 i64 i32)
 			lar(i32 i32 i32)
 			lldt(i32)
 			lmsw(i32)

@@ -8,6 +8,10 @@ export const JMP_FAR = family("JMP", "Jump far", {
 	],
 	ends: true,
 	meaning: (x) => {
+		if (x.isMemory(0)) {
+			x.helper("jumpFarThrough", x.segment(), x.effectiveAddress(), x.size / 8);
+			return;
+		}
 		const { selector, offset } = farPointer(x, 0);
 		x.helper("jumpFar", selector, offset, x.size / 8);
 	},
@@ -20,6 +24,10 @@ export const CALL_FAR = family("CALL", "Call far procedure", {
 	],
 	ends: true,
 	meaning: (x) => {
+		if (x.isMemory(0)) {
+			x.helper("callFarThrough", x.segment(), x.effectiveAddress(), x.size / 8);
+			return;
+		}
 		const { selector, offset } = farPointer(x, 0);
 		x.helper("callFar", selector, offset, x.size / 8);
 	},

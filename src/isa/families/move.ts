@@ -18,6 +18,11 @@ export const MOV = family("MOV", "Move", {
 	meaning: (x) => x.write(0, x.read(1)),
 });
 
+export const MOVNTI = family("MOVNTI", "Store without caching", {
+	forms: [["NP 0F C3 /r", "My, Gy"]],
+	meaning: (x) => x.write(0, x.read(1)),
+});
+
 export const LEA = family("LEA", "Load effective address", {
 	forms: [["8D /r", "Gv, M"]],
 	meaning: (x) => x.write(0, x.effectiveAddress(x.width(0))),

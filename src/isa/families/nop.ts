@@ -26,6 +26,9 @@ export const PREFETCH = ["NTA", "T0", "T1", "T2"].map((level, digit) =>
 	family(`PREFETCH${level}`, "Prefetch data into caches", { forms: [[`0F 18 /${digit}`, "Mb"]], meaning: nothing }),
 );
 
+/** There is no cache. */
+export const CLFLUSH = family("CLFLUSH", "Flush a cache line", { forms: [["NP 0F AE /7", "Mb"]], meaning: nothing });
+
 export const UD0 = family("UD0", "Undefined instruction", {
 	forms: [["0F FF /r", "Gv, Ev"]],
 	ends: true,

@@ -1,7 +1,6 @@
 import { family } from "../family.ts";
 import { SEGMENT } from "../registers.ts";
 import type { Semantics } from "../semantics.ts";
-import { farPointer } from "./far-pointer.ts";
 
 export const MOV_SREG = family("MOV", "Move segment register", {
 	forms: [
@@ -43,8 +42,7 @@ export const POP_SREG = family("POP", "Pop segment register", {
 
 function loadFarPointer(segment: number) {
 	return (x: Semantics): void => {
-		const { selector, offset } = farPointer(x, 1);
-		x.helper("loadFarPointer", segment, selector, x.registerNumber(0), offset, x.size / 8);
+		x.helper("loadFarPointer", segment, x.registerNumber(0), x.segment(), x.effectiveAddress(), x.size / 8);
 	};
 }
 

@@ -35,6 +35,7 @@ const EXPORTS = [
 	"touch",
 	"raise",
 	"stored",
+	"askUser",
 	"checkCode",
 	"loadPdptes",
 	"helper_rdmsr",

@@ -5,6 +5,7 @@ import { ATTR, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
 import type { Core } from "./core.ts";
 import { attributesOf, dplOf, isCode, isConforming, isNull, limitOf, RPL, raise, selectorCode } from "./descriptors.ts";
 import { isReal } from "./mode.ts";
+import { loadedPointer } from "./segment-access.ts";
 import { type At, checkPushes, currentStack, moveStackPointer, OUTSIDE, pushAll, type Stack } from "./stack-frames.ts";
 
 /** CS as a value to push. */
@@ -27,6 +28,14 @@ export function defineFar(core: Core): void {
 export function defineFarHelpers(core: Core): void {
 	defineTransfer(core, "helper_jumpFar", false);
 	defineTransfer(core, "helper_callFar", true);
+	for (const name of ["helper_jumpFar", "helper_callFar"]) {
+		core.define(`${name}Through`, ["i32", "i32", "i32", "i64", "i32"], ["i32"], (f) => {
+			const [st, rec, bytes] = [f.param(0), f.param(1), f.param(4)];
+			f.check(call(core.fn("loadPointer"), st, rec, f.param(2), f.param(3), bytes));
+			const { selector, offset } = loadedPointer(f, st, bytes);
+			f.return(call(core.fn(name), st, rec, selector, offset, bytes));
+		});
+	}
 }
 
 function defineEnter(core: Core): void {

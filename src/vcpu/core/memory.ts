@@ -7,6 +7,7 @@ import {
 	F,
 	FRAGMENT,
 	FRAGMENT_SIZE,
+	FRAGMENT_WANTED,
 	GUEST_DEBUG,
 	IO,
 	IO_SIZE,
@@ -22,7 +23,7 @@ import type { Core } from "./core.ts";
 import { WALK } from "./walk.ts";
 
 /** Kinds of {@link IO}: 1 is ROM, where reads are direct and writes go out. */
-const KIND_RAM = 0;
+export const KIND_RAM = 0;
 const KIND_NOTHING = 2;
 
 /** What `watch` is told of a port access instead of 0 read, 1 write. */
@@ -113,7 +114,9 @@ function defineTlbToIo(core: Core): void {
 					const linear = f.let(TX.linear.of(page));
 					const meta = f.let(flags.and(WALK.global).ne(0));
 					f.call(core.fn("fill"), st, table, linear, host, meta);
-					f.if(writes.and(kind.eqz()).and(F.codePages.of(st).add(host.shrU(12)).load("i32_8u").eqz()), () => {
+					// A read half leaves the page as it is: whether a store follows is not known yet.
+					const stores = access.and(ACCESS.write).ne(0);
+					f.if(stores.and(kind.eqz()).and(F.codePages.of(st).add(host.shrU(12)).load("i32_8u").eqz()), () => {
 						f.call(core.fn("markDirty"), st, slot, gpa);
 						f.call(core.fn("fill"), st, table.add(TLB_BYTES), linear, host, meta);
 					});
@@ -195,7 +198,11 @@ function defineRunIoList(core: Core): void {
 		F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
 	});
 
-	/** `readFragment(state, rec, gpa, length, destination)` → 0 when answered, else stopHere with the exit ready. */
+	/**
+	 * `readFragment(state, rec, gpa, length, destination)` → 0 when answered, else stopHere: user space is to be asked, and
+	 * `askUser` says what. All fragments of an access are asked for one after the other before the instruction runs again, so
+	 * that what they are does not change with the slots meanwhile.
+	 */
 	core.define("readFragment", ["i32", "i32", "i64", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, gpa, length, destination] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
 		// Answers belong to one execution of one instruction: the record, and how many instructions had retired.
@@ -211,16 +218,12 @@ function defineRunIoList(core: Core): void {
 			FRAGMENT.gpa.set(f, entry, gpa);
 			FRAGMENT.length.set(f, entry, length);
 			FRAGMENT.used.set(f, entry, 1);
+			// Where the in-kernel bus answers it is remembered too: a later restart does not read the device again.
+			F.readCount.set(f, st, F.readCount.of(st).add(1));
 			f.if(call(core.imports.bus, st, 0, entry).eqz(), () => {
-				F.exitReason.set(f, st, EXIT.mmio);
-				F.exitAddress.set(f, st, gpa);
-				F.exitLength.set(f, st, length);
-				F.exitIsWrite.set(f, st, 0);
-				F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
+				FRAGMENT.used.set(f, entry, FRAGMENT_WANTED);
 				f.return(STATUS.stopHere);
 			});
-			// The in-kernel bus answered: remember it, so that a later restart does not read the device again.
-			F.readCount.set(f, st, F.readCount.of(st).add(1));
 		});
 		const data = f.let(FRAGMENT.data.of(entry));
 		const n = f.local("i32", 0);
@@ -230,6 +233,19 @@ function defineRunIoList(core: Core): void {
 			f.set(n, n.add(1));
 		});
 		f.return(0);
+	});
+
+	/** `askUser(state)` → stopHere: makes the exit for the first fragment that waits for an answer. */
+	core.define("askUser", ["i32"], ["i32"], (f) => {
+		const st = f.param(0);
+		const entry = f.let(st.add(F.reads.offset));
+		f.while(FRAGMENT.used.of(entry).ne(FRAGMENT_WANTED), () => f.set(entry, entry.add(FRAGMENT_SIZE)));
+		F.exitReason.set(f, st, EXIT.mmio);
+		F.exitAddress.set(f, st, FRAGMENT.gpa.of(entry));
+		F.exitLength.set(f, st, FRAGMENT.length.of(entry));
+		F.exitIsWrite.set(f, st, 0);
+		F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
+		f.return(STATUS.stopHere);
 	});
 
 	/** `runIoList(state, rec, write)` → status: moves F.data to or from the pieces of F.io. */
@@ -246,6 +262,7 @@ function defineRunIoList(core: Core): void {
 			});
 		};
 		f.if(write.eqz(), () => {
+			const missing = f.local("i32", 0);
 			each((item, data) => {
 				const direct = f.let(IO.kind.of(item).ne(KIND_NOTHING));
 				// Behind an answer the record is 0: the instruction that runs again is the next one that reads.
@@ -262,9 +279,11 @@ function defineRunIoList(core: Core): void {
 				});
 				f.if(direct.eq(1), () => f.memoryCopy(data, IO.host.of(item), IO.length.of(item)));
 				f.if(direct.eqz(), () => {
-					f.check(call(core.fn("readFragment"), st, rec, IO.gpa.of(item), IO.length.of(item), data));
+					const status = call(core.fn("readFragment"), st, rec, IO.gpa.of(item), IO.length.of(item), data);
+					f.set(missing, missing.or(status));
 				});
 			});
+			f.if(missing, () => f.return(call(core.fn("askUser"), st)));
 			f.return(0);
 		});
 		// Every byte of RAM is stored before the first exit is reported.

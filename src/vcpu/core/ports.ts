@@ -1,10 +1,10 @@
 import { RAX, RCX, RDI, RDX, SEGMENT } from "../../isa/registers.ts";
 import { type Ex, i32, i64 } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
-import { ACCESS, EXIT, F, PENDING, STATUS } from "../layout.ts";
+import { ACCESS, EXIT, F, IO, PENDING, STATUS } from "../layout.ts";
 import { EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
-import { WATCH_PORT } from "./memory.ts";
+import { KIND_RAM, WATCH_PORT } from "./memory.ts";
 import { segmentLinear } from "./segment-access.ts";
 import {
 	defineStringLoop,
@@ -12,6 +12,7 @@ import {
 	gpr,
 	iterationsAllowed,
 	linearOf,
+	mayEnd,
 	STRING_PARAMS,
 	setIndex,
 	stringStep,
@@ -183,8 +184,10 @@ function defineIns(core: Core): void {
 			const linear = segmentLinear(core, f, st, SEGMENT.es, di, width, true);
 			const access = f.let(call(core.fn("accessRights"), st, ACCESS.write));
 			f.check(call(core.fn("checkAlignment"), st, linear, width, access));
-			f.check(call(core.fn("gvaToTlb"), st, linear, width, access));
-			f.check(call(core.fn("tlbToIo"), st, access));
+			// Nothing is dirty before there is something to store.
+			const checked = access.or(ACCESS.check);
+			f.check(call(core.fn("gvaToTlb"), st, linear, width, checked));
+			f.check(call(core.fn("tlbToIo"), st, checked));
 			f.if(repeat, () => {
 				const atMost = (limit: Ex): void => f.if(count.gtU(limit), () => f.set(count, limit));
 				f.set(count, call(core.fn("stringRoom"), st, SEGMENT.es, di, width, mask, 1));
@@ -192,7 +195,7 @@ function defineIns(core: Core): void {
 				f.if(left.ltU(count.extU()), () => f.set(count, left.wrap()));
 				atMost(f.let(iterationsAllowed(st)));
 				atMost(i32(BATCH_BYTES).divU(width));
-				f.if(call(core.fn("hit"), st, linear, width, F.tlbWrite.of(st)).eqz(), () => atMost(i32(BATCH_FRAGMENTS)));
+				f.if(IO.kind.of(st, F.io.offset).ne(KIND_RAM), () => atMost(i32(BATCH_FRAGMENTS)));
 			});
 			portExit(core, f, st, rec, IN, portNumber(st), width, count);
 			f.return(STATUS.stopHere);
@@ -218,6 +221,6 @@ function defineIns(core: Core): void {
 		});
 		f.call(core.fn("forgetReads"), st);
 		watchPort(core, f, st, portNumber(st), width);
-		endIterations({ core, f, st, rec }, moved, left.eq(moved.extU()));
+		endIterations({ core, f, st, rec }, moved, left.eq(moved.extU()), mayEnd(st, repeat));
 	});
 }

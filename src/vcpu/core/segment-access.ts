@@ -1,5 +1,5 @@
 import { RSP, SEGMENT } from "../../isa/registers.ts";
-import { type Arg, type Ex, i32, Local, literal } from "../../wasm/expression.ts";
+import { type Arg, type Ex, i32, i64, Local, literal } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ACCESS, F, GPRS, SEG, STATUS } from "../layout.ts";
 import type { Core } from "./core.ts";
@@ -64,6 +64,12 @@ export function defineSegmentAccess(core: Core): void {
 		const [st, rec, segment, offset, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
 		const linear = segmentLinear(core, f, st, segment, offset, bytes, false);
 		f.return(call(core.fn("load"), st, rec, linear, bytes, ACCESS.read));
+	});
+
+	/** `loadPointer(state, rec, segment, offset, bytes)` → status: a far pointer with an offset of `bytes`, read at once; see {@link loadedPointer}. */
+	core.define("loadPointer", ["i32", "i32", "i32", "i64", "i32"], ["i32"], (f) => {
+		const [st, rec, segment, offset, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		f.return(call(core.fn("loadAt"), st, rec, segment, offset, bytes.add(2)));
 	});
 
 	/** `storeAt(state, rec, segment, offset, bytes, value)` → 0, stopNext or stopHere. */
@@ -147,4 +153,11 @@ export function defineSegmentAccess(core: Core): void {
 		});
 		f.return(call(core.fn("stopIfPending"), st));
 	});
+}
+
+/** Selector (i32) and offset (i64) of the pointer that `loadPointer` has read. */
+export function loadedPointer(f: FunctionBuilder, st: Ex, bytes: Ex): { selector: Local; offset: Local } {
+	const selector = f.let(st.add(bytes).load("i32_16u", F.data.offset));
+	const mask = i64(-1).shrU(i64(64).sub(bytes.shl(3).extU()));
+	return { selector, offset: f.let(F.data.of(st).and(mask)) };
 }

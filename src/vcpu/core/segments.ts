@@ -15,6 +15,7 @@ import {
 	selectorCode,
 } from "./descriptors.ts";
 import { isReal } from "./mode.ts";
+import { loadedPointer } from "./segment-access.ts";
 
 /** Interrupts and debug traps wait for one more instruction (SDM 3A 6.8.3). */
 const SHADOW = 3;
@@ -60,8 +61,10 @@ export function defineSegments(core: Core): void {
 	});
 
 	core.define("helper_loadFarPointer", ["i32", "i32", "i32", "i32", "i32", "i64", "i32"], ["i32"], (f) => {
-		const [st, rec, number, selector] = [f.param(0), f.param(1), f.param(2), f.param(3)];
-		const [register, offset, bytes] = [f.param(4), f.param(5), f.param(6)];
+		const [st, rec, number, register] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const bytes = f.param(6);
+		f.check(call(core.fn("loadPointer"), st, rec, f.param(4), f.param(5), bytes));
+		const { selector, offset } = loadedPointer(f, st, bytes);
 		f.check(call(core.fn("loadSegment"), st, rec, number, selector));
 		writeGpr(f, st, register, bytes, offset);
 		f.return(STATUS.next);

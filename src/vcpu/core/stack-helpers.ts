@@ -1,10 +1,10 @@
 import { RAX, RBP, RBX, RCX, RDI, RDX, RSI, RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
 import { i32 } from "../../wasm/expression.ts";
 import { call } from "../../wasm/function.ts";
-import { F, GPRS, STATUS } from "../layout.ts";
+import { ACCESS, F, GPRS, STATUS } from "../layout.ts";
 import type { Core } from "./core.ts";
 import { isReal } from "./mode.ts";
-import { setStackPointer, stackOffset } from "./segment-access.ts";
+import { segmentLinear, setStackPointer, stackOffset } from "./segment-access.ts";
 
 /** Order of PUSHA (SDM 2B PUSHA). */
 const PUSH_ORDER = [RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI] as const;
@@ -31,9 +31,16 @@ export function defineStackHelpers(core: Core): void {
 		const [st, rec, bytes] = [f.param(0), f.param(1), f.param(2)];
 		const values = PUSH_ORDER.toReversed().map((register, n) => {
 			const offset = stackOffset(st, bytes.mul(n).extU());
+			if (register === RSP) {
+				// The stored stack pointer counts for faults, but is not read: a device would notice.
+				const linear = segmentLinear(core, f, st, SEGMENT.ss, offset, bytes, false);
+				f.if(call(core.fn("hit"), st, linear, bytes, F.tlbRead.of(st)).eqz(), () => {
+					f.check(call(core.fn("probe"), st, linear, bytes, ACCESS.read));
+				});
+				return undefined;
+			}
 			f.check(call(core.fn("loadAt"), st, rec, SEGMENT.ss, offset, bytes));
-			// The stored stack pointer is read, as processors do, and left.
-			return register === RSP ? undefined : { register, value: f.let(F.data.of(st)) };
+			return { register, value: f.let(F.data.of(st)) };
 		});
 		setStackPointer(f, st, stackOffset(st, bytes.mul(PUSH_ORDER.length).extU()));
 		for (const entry of values) if (entry) f.call(core.fn("setGpr"), st, entry.register, bytes, entry.value);

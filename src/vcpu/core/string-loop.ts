@@ -74,12 +74,24 @@ export function endIterations(
 	{ core, f, st, rec }: Pick<StringLoop, "core" | "f" | "st" | "rec">,
 	done: Ex,
 	complete: Ex,
+	mayEnd: Ex,
 ): void {
-	F.budget.set(f, st, F.budget.of(st).sub(done).add(1));
-	f.if(complete, () => f.return(call(core.fn("stopIfPending"), st)));
+	const ends = f.let(mayEnd);
+	// What it takes to run once more, only to find that the count is 0, is not counted.
+	const again = f.let(complete);
+	F.budget.set(f, st, F.budget.of(st).sub(done).add(1).add(again.and(ends.eqz())));
+	f.if(again.and(ends), () => f.return(call(core.fn("stopIfPending"), st)));
 	F.rip.set(f, st, call(core.fn("instructionIp"), st, rec));
 	F.eflags.set(f, st, F.eflags.of(st).or(EFLAGS.rf));
 	f.return(STATUS.branch);
+}
+
+/**
+ * 0 where the last iteration of a repeated instruction made an exit: KVM shows RIP still at the instruction then, whose
+ * count is 0, and it ends when it runs again.
+ */
+export function mayEnd(st: Ex, repeat: Ex): Ex {
+	return repeat.eqz().or(F.pending.of(st).and(PENDING.exit).eqz());
 }
 
 /**
@@ -150,7 +162,7 @@ export function defineStringLoop(
 			f.return(status);
 		});
 		f.call(core.fn("forgetReads"), st);
-		endIterations(loop, done, left.eqz().or(ended));
+		endIterations(loop, done, left.eqz().or(ended), mayEnd(st, repeat));
 	});
 }
 

@@ -5,7 +5,6 @@ import { defineFastCall } from "./fast-call.ts";
 import { defineFlagHelpers } from "./flag-helpers.ts";
 import { defineMsr } from "./msr.ts";
 import { definePorts } from "./ports.ts";
-import { defineSegmentAccess } from "./segment-access.ts";
 import { defineStackHelpers } from "./stack-helpers.ts";
 import { defineStringHelper, defineStrings } from "./strings.ts";
 import { defineSystem } from "./system.ts";
@@ -13,7 +12,6 @@ import { defineTimeStamp } from "./time-stamp.ts";
 
 /** The helpers of instructions that are no expressions: strings, ports, flags and stack frames, system registers. */
 export function defineSystemHelpers(core: Core): void {
-	defineSegmentAccess(core);
 	defineStackHelpers(core);
 	defineFlagHelpers(core);
 	defineStrings(core);

@@ -6,6 +6,7 @@ import { defineInterrupts } from "./interrupts.ts";
 import { defineIoPermission } from "./io-permission.ts";
 import { defineIret } from "./iret.ts";
 import { definePagingControl } from "./paging-control.ts";
+import { defineSegmentAccess } from "./segment-access.ts";
 import { defineSegments } from "./segments.ts";
 import { defineSelectors } from "./selectors.ts";
 import { defineStackFrames } from "./stack-frames.ts";
@@ -13,6 +14,7 @@ import { defineTasks } from "./tasks.ts";
 
 /** Segments, privilege levels, gates, interrupts and tasks: each part stands on those before it. */
 export function defineSystemMode(core: Core): void {
+	defineSegmentAccess(core);
 	definePagingControl(core);
 	defineIoPermission(core);
 	defineDescriptors(core);
