@@ -4,6 +4,6 @@ export interface ByteSource {
 	take(max: number): Uint8Array;
 	/** Calls `wake` whenever bytes have arrived, or the end has. */
 	onArrival(wake: () => void): void;
-	/** Everything has been taken and nothing more will come. */
+	/** Everything that arrives by itself has been taken, and no more of it will come. */
 	readonly ended: boolean;
 }

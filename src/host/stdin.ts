@@ -53,17 +53,19 @@ export class QueuedSource implements ByteSource {
 	}
 }
 
-/** A regular file: it is read exactly when the guest has room, so that runs repeat. */
+/** A file: it is read exactly when the guest has room, so that runs repeat. */
 class FileSource implements ByteSource {
 	private readonly descriptor: number;
-	ended = false;
+	/** It has no moment of its own to arrive: a guest that sleeps does not look for it. */
+	readonly ended = true;
+	private atEnd = false;
 
 	constructor(descriptor: number) {
 		this.descriptor = descriptor;
 	}
 
 	take(max: number): Uint8Array {
-		if (this.ended || max === 0) return new Uint8Array(0);
+		if (this.atEnd || max === 0) return new Uint8Array(0);
 		const bytes = new Uint8Array(max);
 		let got = 0;
 		try {
@@ -71,16 +73,21 @@ class FileSource implements ByteSource {
 		} catch {
 			// An unreadable file is one without input.
 		}
-		if (got === 0) this.ended = true;
+		if (got === 0) this.atEnd = true;
 		return bytes.subarray(0, got);
 	}
 
 	onArrival(): void {}
 }
 
-function isRegularFile(descriptor: number): boolean {
+/** Linux's device number of /dev/null. */
+const NULL_DEVICE = 0x103;
+
+/** A regular file, or /dev/null: reading it never waits. */
+function isFile(descriptor: number): boolean {
 	try {
-		return fstatSync(descriptor).isFile();
+		const stat = fstatSync(descriptor);
+		return stat.isFile() || (stat.isCharacterDevice() && stat.rdev === NULL_DEVICE);
 	} catch {
 		// Closed: an empty stream.
 		return false;
@@ -146,7 +153,7 @@ export class StandardInput implements ByteSource {
 	onArrival(wake: () => void): void {
 		this.wake = wake;
 		if (this.source !== undefined) this.source.onArrival(wake);
-		else if (!isRegularFile(0)) setImmediate(() => this.openedUnlessClosed());
+		else if (!isFile(0)) setImmediate(() => this.openedUnlessClosed());
 	}
 
 	/** Gives the terminal back as it was. Nothing is read afterwards. */
@@ -162,7 +169,7 @@ export class StandardInput implements ByteSource {
 
 	private opened(): ByteSource {
 		if (this.source === undefined) {
-			this.source = isRegularFile(0) ? new FileSource(0) : this.openStream();
+			this.source = isFile(0) ? new FileSource(0) : this.openStream();
 			this.source.onArrival(this.wake);
 		}
 		return this.source;
