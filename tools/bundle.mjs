@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { build } from "esbuild";
@@ -23,6 +24,25 @@ const moduleAddresses = {
 	},
 };
 
+/** Built-in modules that cost a millisecond or more to load and that few runs use: loaded when something of them is. */
+const SELDOM_USED = ["node:child_process", "node:crypto"];
+
+const lazyModules = {
+	name: "lazy-modules",
+	setup(bundler) {
+		bundler.onResolve({ filter: /^node:/ }, ({ path, namespace }) =>
+			namespace !== "lazy" && SELDOM_USED.includes(path) ? { path, namespace: "lazy" } : undefined,
+		);
+		bundler.onLoad({ filter: /./, namespace: "lazy" }, ({ path }) => {
+			const load = `require(${JSON.stringify(path)})`;
+			const names = Object.keys(createRequire(import.meta.url)(path));
+			return {
+				contents: `module.exports = { ${names.map((name) => `get ${name}() { return ${load}.${name}; }`).join(", ")} };`,
+			};
+		});
+	},
+};
+
 const output = resolve(root, "dist/command");
 rmSync(output, { recursive: true, force: true });
 
@@ -39,7 +59,7 @@ await build({
 	minifySyntax: true,
 	minifyWhitespace: true,
 	charset: "ascii",
-	plugins: [moduleAddresses],
+	plugins: [moduleAddresses, lazyModules],
 	logLevel: "warning",
 });
 
