@@ -31,15 +31,9 @@ function packageVersion(): string {
 	return version;
 }
 
-function runCommand(program: Command, boot: Boot, done: (status: number) => void): void {
+/** Gives a command the options that describe a machine. @returns what was given for them, once the command is parsed. */
+function addMachineOptions(command: Command): GivenOptions {
 	const given = new Map<string, Given[]>();
-	const command = program
-		.command("run [machine-file]")
-		.summary("boot a machine")
-		.description(
-			"Boots a machine that options describe, or a machine file (YAML or JSON), or both: options win over the file.",
-		)
-		.addHelpText("after", statusHelp);
 	for (const option of OPTIONS as readonly Option[]) {
 		const flag = new Flag(flagSyntax(option), option.help + defaultText(option));
 		flag.argParser((text: string) => {
@@ -49,8 +43,35 @@ function runCommand(program: Command, boot: Boot, done: (status: number) => void
 		});
 		command.addOption(flag);
 	}
+	return given;
+}
+
+function runCommand(program: Command, boot: Boot, done: (status: number) => void): void {
+	const command = program
+		.command("run [machine-file]")
+		.summary("boot a machine")
+		.description(
+			"Boots a machine that options describe, or a machine file (YAML or JSON), or both: options win over the file.",
+		)
+		.addHelpText("after", statusHelp);
+	const given = addMachineOptions(command);
 	command.action(async (file: string | undefined) => {
-		done(await run(file, given satisfies GivenOptions, boot));
+		done(await run(file, given, boot));
+	});
+}
+
+function slotsCommand(program: Command): void {
+	const command = program
+		.command("slots [machine-file]")
+		.summary("show a machine's memory")
+		.description(
+			"Prints the region tree, the flat view and the memory slots of a machine at power-on, without running it. Takes what run takes.",
+		)
+		.option("--json", "print JSON");
+	const given = addMachineOptions(command);
+	command.action(async (file: string | undefined, { json = false }: { json?: boolean }) => {
+		const { slots } = await import("./slots.ts");
+		print(await slots(file, given, json));
 	});
 }
 
@@ -97,6 +118,7 @@ function build(boot: Boot, done: (status: number) => void): Command {
 		.configureOutput({ outputError: (text, write) => write(`${usageProblem(text)}\n`) });
 	program.version(packageVersion());
 	runCommand(program, boot, done);
+	slotsCommand(program);
 	schemaCommand(program);
 	isaCommand(program);
 	for (const command of program.commands) command.copyInheritedSettings(program);
