@@ -1,12 +1,13 @@
 import { assert } from "../base/errors.ts";
 import type { Expr, Width } from "../isa/expr.ts";
 import type { Check } from "../isa/family.ts";
+import { meaningValues } from "../isa/meaning-values.ts";
 import type { Operand } from "../isa/operand.ts";
-import type { FlagUpdate, Meaning, Store } from "../isa/semantics.ts";
+import type { FlagUpdate, Store } from "../isa/semantics.ts";
 import type { Instance } from "../isa/table.ts";
 import type { Ex, Local } from "../wasm/expression.ts";
 import type { FunctionBuilder } from "../wasm/function.ts";
-import { ExprPrinter, type Leaves, typeOf } from "./print-expr.ts";
+import { ExprPrinter, type Leaves } from "./print-expr.ts";
 
 /** Where a memory operand is, between its load and its store. */
 export type Place = { readonly host: Local; readonly linear: Local };
@@ -57,7 +58,7 @@ export function emitInstruction(instance: Instance, target: Target, setLoads: (l
 	const { f } = target;
 	const { meaning } = instance;
 	const printer = new ExprPrinter(f, target);
-	countUses(meaning, printer);
+	for (const value of meaningValues(meaning)) printer.count(value);
 	for (const check of instance.form.family.checks ?? []) target.check(check);
 
 	const loads: Local[] = [];
@@ -159,24 +160,3 @@ function operandOf(instance: Instance, index: number): Operand {
 export function inMemory(instance: Instance, operand: Operand): boolean {
 	return operand.kind === "offset" || (operand.kind === "rm" && instance.rm === "memory");
 }
-
-function countUses(meaning: Meaning, printer: ExprPrinter): void {
-	for (const load of meaning.loads) if (load.kind === "memory") printer.count(load.offset);
-	for (const { when } of meaning.faults) printer.count(when);
-	for (const arg of meaning.helper?.args ?? []) printer.count(arg);
-	for (const store of meaning.stores) {
-		if (store.kind === "memory") printer.count(store.offset);
-		if (store.kind === "operand") printer.count(store.when);
-		printer.count(store.value);
-	}
-	for (const { value } of meaning.writes) printer.count(value);
-	for (const { value } of meaning.registers) printer.count(value);
-	printer.count(meaning.flags?.a);
-	printer.count(meaning.flags?.b);
-	printer.count(meaning.flags?.when);
-	printer.count(meaning.jump?.target);
-	printer.count(meaning.jump?.when);
-}
-
-/** Type of a local for values of `width`. */
-export { typeOf };

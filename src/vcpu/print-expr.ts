@@ -1,5 +1,14 @@
 import { assert } from "../base/errors.ts";
-import type { BinaryOp, CompareOp, Expr, Flag, StateName, UnaryOp, Width } from "../isa/expr.ts";
+import {
+	type BinaryOp,
+	type CompareOp,
+	children,
+	type Expr,
+	type Flag,
+	type StateName,
+	type UnaryOp,
+	type Width,
+} from "../isa/expr.ts";
 import { type Ex, i32, i64, type Local } from "../wasm/expression.ts";
 import type { FunctionBuilder } from "../wasm/function.ts";
 import type { ValueType } from "../wasm/opcodes.ts";
@@ -184,23 +193,5 @@ export class ExprPrinter {
 	private compare(op: CompareOp, a: Ex, b: Ex, width: Width): Ex {
 		if (op.endsWith("S")) return signed(a, width)[op](signed(b, width));
 		return a[op](b);
-	}
-}
-
-/** Direct operands of a node. */
-export function children({ node }: Expr): readonly Expr[] {
-	switch (node.kind) {
-		case "unary":
-		case "zext":
-		case "sext":
-		case "trunc":
-			return [node.a];
-		case "binary":
-		case "compare":
-			return [node.a, node.b];
-		case "select":
-			return [node.condition, node.a, node.b];
-		default:
-			return [];
 	}
 }

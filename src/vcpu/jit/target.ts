@@ -1,10 +1,12 @@
 import { assert } from "../../base/errors.ts";
 import type { Decoded } from "../../isa/decoder.ts";
-import type { Expr, Flag, StateName, Width } from "../../isa/expr.ts";
+import { children, type Expr, type Flag, type StateName, type Width } from "../../isa/expr.ts";
 import { conditionFor, type FlagKind, flagRule, packFlags } from "../../isa/flags.ts";
+import { knownValue } from "../../isa/known-value.ts";
+import { meaningValues } from "../../isa/meaning-values.ts";
 import type { Operand } from "../../isa/operand.ts";
 import { RBP, RSP, SEGMENT } from "../../isa/registers.ts";
-import type { FlagUpdate, Meaning } from "../../isa/semantics.ts";
+import type { FlagUpdate } from "../../isa/semantics.ts";
 import type { Instance } from "../../isa/table.ts";
 import { type Callee, type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
@@ -13,7 +15,6 @@ import { loadWidth, storeWidth } from "../core/handlers.ts";
 import type { FlagValuesPrinter, Place, Target } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, flagNumber, flagNumbers } from "../flag-state.ts";
 import { ACCESS, F, KEY, SEG, segmentOffset, TLB, TLB_BYTES } from "../layout.ts";
-import { children } from "../print-expr.ts";
 import type { UnitInstruction } from "./discover.ts";
 
 /** Kind and width behind each flag number. */
@@ -36,26 +37,24 @@ export function readsFlags(instance: Instance): boolean {
 	if (reads === undefined) {
 		const { flags } = instance.meaning;
 		reads =
-			(flags?.kind === "explicit" && flags.mask !== ARITHMETIC_FLAGS) || roots(instance.meaning).some(mentionsFlags);
+			(flags?.kind === "explicit" && flags.mask !== ARITHMETIC_FLAGS) ||
+			[...meaningValues(instance.meaning)].some(mentionsFlags);
 		flagReaders.set(instance, reads);
 	}
 	return reads;
 }
 
-function roots({ loads, faults, stores, writes, registers, flags, jump }: Meaning): Expr[] {
-	const all = [
-		...loads.map((load) => (load.kind === "memory" ? load.offset : undefined)),
-		...faults.map(({ when }) => when),
-		...stores.flatMap((store) => [store.value, store.kind === "memory" ? store.offset : undefined]),
-		...writes.map(({ value }) => value),
-		...registers.map(({ value }) => value),
-		...[flags?.a, flags?.b, flags?.when, jump?.target, jump?.when],
-	];
-	return all.filter((expr) => expr !== undefined);
-}
-
 function mentionsFlags(expr: Expr): boolean {
 	return expr.node.kind === "flag" || expr.node.kind === "condition" || children(expr).some(mentionsFlags);
+}
+
+/** Whether an instruction changes the flags: a shift by an immediate tells; undefined where it depends on values. */
+export function changesFlags(decoded: Decoded, { when }: FlagUpdate): boolean | undefined {
+	if (!when) return true;
+	const operands = decoded.instance?.operands ?? [];
+	const first = operands.findIndex(({ immediateBytes }) => immediateBytes > 0);
+	const known = knownValue(when, (operand) => BigInt(operand === first ? decoded.immediate : decoded.immediate2));
+	return known === undefined ? undefined : known !== 0n;
 }
 
 /** What all instructions of a unit share. */
@@ -400,9 +399,10 @@ export class CompiledTarget implements Target {
 	setFlags(update: FlagUpdate, values: FlagValuesPrinter): void {
 		const { f, frame } = this;
 		const number = flagNumber(update.kind, update.kind === "explicit" ? 32 : update.width);
-		const when = update.when && values.print(update.when);
-		if (when?.constant !== undefined && Number(when.constant) === 0) return;
-		if (!when || when.constant !== undefined) {
+		const changes = changesFlags(this.decoded, update);
+		if (changes === false) return;
+		const when = changes === undefined && update.when ? values.print(update.when) : undefined;
+		if (!when) {
 			this.storeFlags(update, values);
 			this.flagsKnown = { kind: "static", number };
 			return;

@@ -9,7 +9,7 @@ import { F, GPRS, KEY, REC_SIZE, SEG, STATUS, segmentOffset } from "../layout.ts
 import { writeRecord } from "../predecode.ts";
 import type { UnitBlock, UnitInstruction } from "./discover.ts";
 import { type Flow, structure } from "./structure.ts";
-import { CompiledTarget, type FlagKnowledge, type UnitFrame } from "./target.ts";
+import { CompiledTarget, changesFlags, type FlagKnowledge, type UnitFrame } from "./target.ts";
 
 /** What a unit returns to the run loop. */
 export const UNIT_RESULT = {
@@ -550,9 +550,10 @@ function afterBlock(block: UnitBlock, before: FlagKnowledge): FlagKnowledge {
 	let known = before;
 	for (const { decoded } of block.instructions) {
 		const flags = decoded.instance?.meaning.flags;
-		if (!flags) continue;
+		const changes = flags && changesFlags(decoded, flags);
+		if (!flags || changes === false) continue;
 		const number = flagNumber(flags.kind, flags.kind === "explicit" ? 32 : flags.width);
-		if (!flags.when) known = { kind: "static", number };
+		if (changes) known = { kind: "static", number };
 		else {
 			const earlier = known.kind === "static" ? [known.number] : known.known;
 			known = {
