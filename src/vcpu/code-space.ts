@@ -25,12 +25,13 @@ export class CodeSpace {
 	readonly codeBits: number;
 	/** 32-bit view of the arena and the tables, by offset / 4. */
 	readonly words: Int32Array;
+	/** For each host page, how many of its granules hold code. */
 	private readonly pages: Uint8Array;
 	private readonly bits: Uint8Array;
 	private readonly arena: number;
 	private next: number;
-	/** Blocks by host page; a block over two pages stands under both. */
-	private readonly byPage = new Map<number, Set<number | CodeWatch>>();
+	/** What was made from the bytes of each granule: blocks and watches. No granule has an empty list. */
+	private readonly byGranule = new Map<number, (number | CodeWatch)[]>();
 	/** Called when a page gets its first code: write permission must go from all TLBs. */
 	onNewCodePage: () => void = () => {};
 	/** Called for each block that goes. */
@@ -85,7 +86,7 @@ export class CodeSpace {
 
 	/** Forgets a watch. */
 	unwatch(watch: CodeWatch): void {
-		for (const [host] of watch.pieces) this.byPage.get(host >>> 12)?.delete(watch);
+		for (const [host, bytes] of watch.pieces) this.removeBytes(watch, host, bytes);
 	}
 
 	/** The block decoded at `host` for `key`, or 0. */
@@ -94,7 +95,7 @@ export class CodeSpace {
 		let block = words[(this.table >> 2) + blockHash(host)]!;
 		while (block !== 0) {
 			const at = block >> 2;
-			if (words[at + BLOCK.host.offset / 4] === host && words[at + BLOCK.key.offset / 4] === key) return block;
+			if (words[at + BLOCK.host.offset / 4] === (host | 0) && words[at + BLOCK.key.offset / 4] === key) return block;
 			block = words[at + BLOCK.next.offset / 4]!;
 		}
 		return 0;
@@ -102,60 +103,68 @@ export class CodeSpace {
 
 	private addBytes(block: number | CodeWatch, host: number, bytes: number): void {
 		const page = host >>> 12;
-		let blocks = this.byPage.get(page);
-		if (!blocks) {
-			blocks = new Set();
-			this.byPage.set(page, blocks);
-		}
-		blocks.add(block);
-		this.mark(host, bytes);
-		if (!this.pages[page]) {
-			this.pages[page] = 1;
-			this.onNewCodePage();
-		}
-	}
-
-	private mark(host: number, bytes: number): void {
+		const isNew = this.pages[page] === 0;
 		const last = (host + bytes - 1) >>> GRANULE_SHIFT;
 		for (let granule = host >>> GRANULE_SHIFT; granule <= last; granule++) {
-			this.bits[granule >>> 3]! |= 1 << (granule & 7);
+			const there = this.byGranule.get(granule);
+			if (there) there.push(block);
+			else {
+				this.byGranule.set(granule, [block]);
+				this.bits[granule >>> 3]! |= 1 << (granule & 7);
+				this.pages[page]!++;
+			}
+		}
+		if (isNew) this.onNewCodePage();
+	}
+
+	private removeBytes(block: number | CodeWatch, host: number, bytes: number): void {
+		const last = (host + bytes - 1) >>> GRANULE_SHIFT;
+		for (let granule = host >>> GRANULE_SHIFT; granule <= last; granule++) {
+			const there = this.byGranule.get(granule);
+			const at = there?.indexOf(block) ?? -1;
+			if (there === undefined || at < 0) continue;
+			there.splice(at, 1);
+			if (there.length > 0) continue;
+			this.byGranule.delete(granule);
+			this.bits[granule >>> 3]! &= ~(1 << (granule & 7));
+			this.pages[host >>> 12]!--;
 		}
 	}
 
 	/** Bytes `[host, host + length)` changed: drops the blocks that hold any of them. @returns whether there were any. */
 	invalidate(host: number, length: number): boolean {
 		let any = false;
-		for (let page = host >>> 12; page <= (host + length - 1) >>> 12; page++) {
-			const blocks = this.byPage.get(page);
-			if (!blocks) continue;
-			let hit = false;
-			for (const block of blocks) {
-				for (const [start, bytes] of this.pieces(block)) {
-					if (start < host + length && host < start + bytes && blocks.has(block)) {
-						this.remove(block);
-						hit = true;
-					}
-				}
+		const last = (host + length - 1) >>> GRANULE_SHIFT;
+		for (let granule = host >>> GRANULE_SHIFT; granule <= last; granule++) {
+			if (((this.bits[granule >>> 3]! >>> (granule & 7)) & 1) === 0) continue;
+			for (const block of [...(this.byGranule.get(granule) ?? [])]) {
+				// One that goes may take others with it.
+				const isThere = this.byGranule.get(granule)?.includes(block) ?? false;
+				if (!isThere || !this.holds(block, host, length)) continue;
+				this.remove(block);
+				any = true;
 			}
-			// Also without a hit: then the bits were those of a block that went because of its other page.
-			this.remark(page);
-			any ||= hit;
 		}
 		return any;
 	}
 
+	/** Whether a block was made from any of the bytes `[host, host + length)`. */
+	private holds(block: number | CodeWatch, host: number, length: number): boolean {
+		return this.pieces(block).some(([start, bytes]) => start < host + length && host < start + bytes);
+	}
+
 	/** Whether a page of `length` bytes from `host` on holds decoded code. */
 	holdsCode(host: number, length: number): boolean {
-		return this.pages.subarray(host >>> 12, ((host + length - 1) >>> 12) + 1).includes(1);
+		return this.pages.subarray(host >>> 12, ((host + length - 1) >>> 12) + 1).some((granules) => granules > 0);
 	}
 
 	/** Host ranges of a block's bytes. */
 	private pieces(block: number | CodeWatch): readonly (readonly [number, number])[] {
 		if (typeof block === "object") return block.pieces;
 		const at = block >> 2;
-		const host = this.words[at + BLOCK.host.offset / 4]!;
+		const host = this.words[at + BLOCK.host.offset / 4]! >>> 0;
 		const bytes = this.words[at + BLOCK.bytes.offset / 4]!;
-		const cross = this.words[at + BLOCK.cross.offset / 4]!;
+		const cross = this.words[at + BLOCK.cross.offset / 4]! >>> 0;
 		if (!cross) return [[host, bytes]];
 		const here = 4096 - (host & 4095);
 		return [
@@ -181,32 +190,18 @@ export class CodeSpace {
 				}
 			}
 		}
-		for (const [host] of this.pieces(block)) this.byPage.get(host >>> 12)?.delete(block);
+		for (const [host, bytes] of this.pieces(block)) this.removeBytes(block, host, bytes);
 		this.onRemove(block);
-	}
-
-	/** Works out a page's bits anew. */
-	private remark(page: number): void {
-		this.bits.fill(0, page * 16, page * 16 + 16);
-		const blocks = this.byPage.get(page);
-		if (!blocks || blocks.size === 0) {
-			this.byPage.delete(page);
-			this.pages[page] = 0;
-			return;
-		}
-		for (const block of blocks) {
-			for (const [host, bytes] of this.pieces(block)) if (host >>> 12 === page) this.mark(host, bytes);
-		}
 	}
 
 	/** Forgets every block. None may be running. */
 	flush(): void {
 		this.words.fill(0, this.table >> 2, (this.table >> 2) + BLOCK_TABLE_ENTRIES);
-		for (const page of this.byPage.keys()) {
-			this.pages[page] = 0;
-			this.bits.fill(0, page * 16, page * 16 + 16);
+		for (const granule of this.byGranule.keys()) {
+			this.bits[granule >>> 3] = 0;
+			this.pages[granule >>> (12 - GRANULE_SHIFT)] = 0;
 		}
-		this.byPage.clear();
+		this.byGranule.clear();
 		this.next = this.arena;
 		this.onFlush();
 	}
