@@ -13,8 +13,9 @@ import type { TraceLine } from "./trace.ts";
 
 /** Guest nanoseconds that a device access takes. */
 const DEVICE_ACCESS_NS = 1000;
-/** Most instructions between two looks at the host. */
-const QUANTUM = 2_000_000;
+/** Instructions between two looks at the host: at first, and at most. Some guests run a thousand times slower than others. */
+const FIRST_QUANTUM = 20_000;
+const MOST_QUANTUM = 2_000_000;
 /** With the host's clock, guest nanoseconds between two looks at it. */
 const HOST_CLOCK_SLICE_NS = 1_000_000;
 /** Exits between two looks at the host: a power of two. */
@@ -52,6 +53,7 @@ export class RunLoop {
 	private readonly parts: RunLoopParts;
 	/** The processor waits in HLT. */
 	private halted = false;
+	private quantum = FIRST_QUANTUM;
 
 	constructor(parts: RunLoopParts) {
 		this.parts = parts;
@@ -61,6 +63,7 @@ export class RunLoop {
 	async run(): Promise<End> {
 		const { requests, limits } = this.parts;
 		let lastTurn = performance.now();
+		let lastLook = lastTurn;
 		let exits = 0;
 		for (;;) {
 			const step = this.step();
@@ -69,11 +72,20 @@ export class RunLoop {
 			else if (step === "exit" && (++exits & (EXITS - 1)) !== 0) continue;
 			const host = performance.now();
 			if (host >= limits.deadline) requests.finish({ kind: "timeout" });
+			if (step === "budget") this.adapt(host - lastLook);
+			lastLook = host;
 			if (host - lastTurn < TURN_MS) continue;
 			this.parts.turned();
 			await turn();
 			lastTurn = performance.now();
+			lastLook = lastTurn;
 		}
+	}
+
+	/** Looks at the host sooner where `ms` was too long for a person who waits, and later where there was no need to. The guest cannot tell. */
+	private adapt(ms: number): void {
+		if (ms > TURN_MS) this.quantum = Math.max(this.quantum >> 1, 1);
+		else if (ms < TURN_MS / 4) this.quantum = Math.min(this.quantum * 2, MOST_QUANTUM);
 	}
 
 	/**
@@ -91,8 +103,8 @@ export class RunLoop {
 		vcpu.processor.setBudget(budget);
 		const result = vcpu.run();
 		if (result !== 0) throw new Bug(`KVM_RUN: ${result} at ${this.where()}`);
-		trace.exits?.(this.exitLine());
 		if (vcpu.exit.reason === EXIT_REASON.budget) return "budget";
+		trace.exits?.(this.exitLine());
 		this.handleExit();
 		return "exit";
 	}
@@ -105,7 +117,7 @@ export class RunLoop {
 		const left = Math.min(limits.instructions, mark) - retired;
 		const time = limits.guestTimeNs - now;
 		if (time <= 0) requests.finish({ kind: "guest-time-limit" });
-		let budget = clock.followsHost ? HOST_CLOCK_SLICE_NS : QUANTUM;
+		let budget = clock.followsHost ? HOST_CLOCK_SLICE_NS : this.quantum;
 		const alarm = clock.alarms.next();
 		if (alarm !== undefined && alarm - now < budget) budget = alarm - now;
 		if (left < budget) budget = left;
