@@ -7,9 +7,17 @@ const COMMAND = path.join(__dirname, "../dist/command/tsvmm.cjs");
 /** Compiled code belongs to one version of V8 on one kind of processor. */
 const CODE = `${COMMAND}.${process.versions.v8}.${process.arch}.cache`;
 
-/** Keeps the compiled code of the command when the process ends. */
+/** Keeps the compiled code of the command when the process ends, for the next ones. */
 function keepCode(script) {
-	process.on("exit", () => fs.writeFileSync(CODE, script.createCachedData()));
+	process.on("exit", () => {
+		const unfinished = `${CODE}.${process.pid}`;
+		try {
+			fs.writeFileSync(unfinished, script.createCachedData());
+			fs.renameSync(unfinished, CODE);
+		} catch {
+			// Installed where this user may not write: every run compiles.
+		}
+	});
 }
 
 function run(script) {
@@ -29,15 +37,20 @@ function compile(cachedData) {
 }
 
 /**
- * Loads the bundled command, where there is one with the compiled code that the build keeps beside it: that halves what the
- * command adds to Node's own start.
+ * Loads the bundled command, with the compiled code that the build, or an earlier run of an installed package, has kept beside it:
+ * that halves what the command adds to Node's own start.
  */
 exports.load = () => {
-	if (fs.existsSync(CODE)) run(compile(fs.readFileSync(CODE)));
-	else if (fs.existsSync(COMMAND)) {
+	if (fs.existsSync(CODE)) {
+		const script = compile(fs.readFileSync(CODE));
+		if (script.cachedDataRejected) keepCode(script);
+		run(script);
+	} else if (fs.existsSync(COMMAND) && module_.enableCompileCache) {
 		// Node 22 and later keep compiled code between runs themselves.
-		module_.enableCompileCache?.();
+		module_.enableCompileCache();
 		require(COMMAND);
+	} else if (fs.existsSync(COMMAND)) {
+		exports.prepare();
 	} else {
 		process.stderr.write("tsvmm is not built yet; build it with: npm ci && npm run build\n");
 		process.exitCode = 2;
