@@ -247,7 +247,9 @@ class FlowMachine {
 }
 
 describe("random control flow", () => {
-	it(`goes the same way on both engines, in one go and in slices: ${COUNT} programs, seed ${SEED}`, async () => {
+	it(`goes the same way on both engines, in one go and in slices: ${COUNT} programs, seed ${SEED}`, {
+		timeout: 300_000,
+	}, async () => {
 		const [interpreted, compiled, sliced] = await Promise.all([
 			FlowMachine.create("interpreter"),
 			FlowMachine.create("compiled"),

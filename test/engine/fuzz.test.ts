@@ -13,6 +13,8 @@ const PER_VM = 100;
 const RAM = 0x20000;
 const INSTRUCTIONS = 3000;
 const [GDT, IDT, TSS, HANDLERS, STACK0, CODE] = [0x1000, 0x1800, 0x2000, 0x2800, 0x3f00, 0x4000];
+/** What lies above is the code once more. */
+const CODE_END = 0x10000;
 const MODES = ["real", "flat", "bare", "user", "small", "v86", "paged"] as const;
 type Mode = (typeof MODES)[number];
 
@@ -29,8 +31,9 @@ class Program {
 		this.state = (SEED + Math.imul(n, 0x9e3779b1)) >>> 0;
 		for (let k = 0; k < 4; k++) this.next(2);
 		this.mode = MODES[n % MODES.length]!;
-		for (let at = CODE; at < RAM - 64; ) at = this.write(at, this.instruction(at));
-		this.start = CODE + this.next(RAM - CODE - 0x1000);
+		for (let at = CODE; at < CODE_END; ) at = this.write(at, this.instruction(at));
+		this.ram.copyWithin(CODE_END, CODE, CODE + RAM - CODE_END);
+		this.start = CODE + this.next(CODE_END - CODE);
 		this.registers = Array.from({ length: 8 }, (_, r) => this.register(r));
 		this.slices = Array.from({ length: 40 }, () => 1 + this.next(this.next(2) ? 7 : 300));
 		this.setTables();
@@ -254,8 +257,10 @@ function differences(a: Outcome, b: Outcome): string[] {
 	const exit = a.exits.findIndex((line, n) => line !== b.exits[n]);
 	if (exit >= 0) found.push(`exit ${exit}: ${a.exits[exit]} / ${b.exits[exit]}`);
 	else if (a.exits.length !== b.exits.length) found.push(`${a.exits.length} / ${b.exits.length} exits`);
-	const at = a.ram.findIndex((byte, n) => byte !== b.ram[n]);
-	if (at >= 0) found.push(`memory ${at.toString(16)}: ${a.ram[at]!.toString(16)} / ${b.ram[at]!.toString(16)}`);
+	if (Buffer.compare(a.ram, b.ram) !== 0) {
+		const at = a.ram.findIndex((byte, n) => byte !== b.ram[n]);
+		found.push(`memory ${at.toString(16)}: ${a.ram[at]!.toString(16)} / ${b.ram[at]!.toString(16)}`);
+	}
 	return found;
 }
 
