@@ -22,6 +22,8 @@ export const MEM_OP_FLAG = {
 
 /** Most bytes of one operation. */
 export const MEM_OP_MAX_SIZE = 65536;
+/** Most entries of the dirty ring that a write takes: its pages, and four tables on the way to each. */
+export const MEM_OP_RING_ENTRIES = 64;
 
 /** A memory operation (Linux virt/kvm/api, 4.89). */
 export interface MemOp {

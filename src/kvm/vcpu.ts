@@ -6,7 +6,7 @@ import type { DirtyRing } from "./dirty-ring.ts";
 import type { KvmResult } from "./errno.ts";
 import { type GuestDebug, setGuestDebug } from "./guest-debug.ts";
 import { logicalMemOp, type Translation, translate } from "./linear.ts";
-import type { MemOp } from "./mem-op.ts";
+import { MEM_OP_RING_ENTRIES, type MemOp } from "./mem-op.ts";
 import type { MapMemory, PreFault, PreFaultMemory } from "./pre-fault.ts";
 import { PvClock, type Store } from "./pv-clock.ts";
 import { isU32, isU64 } from "./unsigned.ts";
@@ -336,9 +336,11 @@ export class Vcpu {
 	 * translated before a byte moves. Pages that are written become dirty.
 	 * @returns 0; a positive number: the vector of the exception that a guest's access would raise (14 with `cr2`, 13), its error
 	 *   code in `op`; EINVAL: flags, size 0 or operation; E2BIG: more than 64 KiB; EFAULT: no or a short buffer, or an address
-	 *   without RAM (for writes: in ROM); EBUSY: an exception to inject, with one on its way.
+	 *   without RAM (for writes: in ROM); EBUSY: an exception to inject, with one on its way; EAGAIN: the dirty ring has to be
+	 *   harvested first.
 	 */
 	memOp(op: MemOp): KvmResult {
+		if (this.dirtyRing !== undefined && this.dirtyRing.room < MEM_OP_RING_ENTRIES) return "EAGAIN";
 		return logicalMemOp(this.processor, op);
 	}
 

@@ -12,7 +12,16 @@ import type { Errno, KvmResult } from "./errno.ts";
 import type { IoEventFd } from "./ioeventfd.ts";
 import { type IrqFd, IrqLines } from "./irq.ts";
 import { KernelBus } from "./kernel-bus.ts";
-import { bufferOf, checkMemOp, compareExchange, isCmpxchgSize, MEM_OP, MEM_OP_FLAG, type MemOp } from "./mem-op.ts";
+import {
+	bufferOf,
+	checkMemOp,
+	compareExchange,
+	isCmpxchgSize,
+	MEM_OP,
+	MEM_OP_FLAG,
+	MEM_OP_RING_ENTRIES,
+	type MemOp,
+} from "./mem-op.ts";
 import { MemSlots, type MemSlotsOptions, type Slot, type SlotsChange, type UserMemoryRegion } from "./memslots.ts";
 import { MemslotsPool } from "./memslots-pool.ts";
 import { physicalPieces } from "./physical.ts";
@@ -209,7 +218,7 @@ export class Vm {
 	 * A memory operation on guest-physical addresses: read, write, compare and exchange.
 	 * @returns 0 (a compare that fails too: `old` has what was found); EINVAL: flags, size or operation, or an address that is no
 	 *   multiple of the size to compare and exchange; E2BIG: more than 64 KiB; EFAULT: no or a short buffer, or an address without RAM
-	 *   (for writes: in ROM).
+	 *   (for writes: in ROM); EAGAIN: the dirty ring has to be harvested first.
 	 */
 	memOp(op: MemOp): KvmResult {
 		const exchange = op.op === MEM_OP.absoluteCmpxchg;
@@ -222,6 +231,7 @@ export class Vm {
 		const buffer = checkOnly ? undefined : bufferOf(op);
 		if (buffer === "EFAULT" && write) return buffer;
 		if (exchange && (op.old === undefined || op.old.length < op.size)) return "EFAULT";
+		if (write && !this.hasRingRoom()) return "EAGAIN";
 		if (op.gaddr >= 1n << 52n) return "EFAULT";
 		const pieces = physicalPieces(this.slots, Number(op.gaddr), op.size, write);
 		if (pieces === undefined) return "EFAULT";
@@ -244,6 +254,12 @@ export class Vm {
 			done += bytes;
 		}
 		return 0;
+	}
+
+	/** Whether the ring that takes the hypervisor's stores has room for those of one memory operation. */
+	private hasRingRoom(): boolean {
+		const [vcpu] = this.vcpus.values();
+		return vcpu?.dirtyRing === undefined || vcpu.dirtyRing.room >= MEM_OP_RING_ENTRIES;
 	}
 
 	/** The hypervisor stored into guest memory: pages are dirty, code is gone. Without a vCPU of its own, the first one's ring takes it. */
