@@ -205,9 +205,12 @@ export const F = {
 	ioPort: f32(),
 	ioTotal: f32(),
 	errorSub: f32(),
-	/** Linear address and CS:IP of the instruction that made the exit. */
+	/** CS:IP and linear address of the instruction that made the exit; of a port access, IP alone. */
 	exitIp: f64(),
-	exitSpare: f64(),
+	exitLinear: f64(),
+	exitCs: f32(),
+	/** Of a store's exit: {@link F.modeKey} and EFLAGS.VM as they were for that instruction, whatever it loaded. */
+	exitMode: f32(),
 	/** Last slot found; 0 after every change of slots. */
 	lastSlot: f32(),
 	/** Interrupt vector line from the interrupt controller: 1 while asserted. */

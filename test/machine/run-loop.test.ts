@@ -139,6 +139,21 @@ test("a store to ROM is reported with its instruction, and does nothing", async 
 	expect([...romWrites[0]!.code.subarray(0, 6)]).toEqual([0xc7, 0x06, 0x00, 0x20, 0x34, 0x12]);
 });
 
+test("stores by a far call, and by an interrupt, name where they came from", async () => {
+	// mov ax, 0xf000; mov ss, ax; mov sp, 0x3000
+	const stack = [0xb8, 0x00, 0xf0, 0x8e, 0xd0, 0xbc, 0x00, 0x30];
+	// call 0xf100:0, where an int 0x21 leads to 0xf200:0
+	const calls = [...storeWord(0x84, 0), ...storeWord(0x86, 0xf200), ...stack, 0x9a, 0x00, 0x00, 0x00, 0xf1];
+	const { romWrites } = await run(calls, {}, { 4096: [0x90, 0xcd, 0x21], 8192: exit(0) });
+	expect(romWrites.map(({ gpa, cs, rip, code }) => [gpa, cs, rip, code[0]])).toEqual([
+		[0xf2ffe, 0xf000, 20n, 0x9a],
+		[0xf2ffc, 0xf000, 20n, 0x9a],
+		[0xf2ffa, 0xf100, 1n, 0xcd],
+		[0xf2ff8, 0xf100, 1n, 0xcd],
+		[0xf2ff6, 0xf100, 1n, 0xcd],
+	]);
+});
+
 test("what is stored to a ROM below an option ROM's place, or to RAM that PAM protects, is reported too", async () => {
 	const to = (segment: number): Code => [0xb8, 0, segment >> 8, 0x8e, 0xd8, ...storeByte(0, 1)];
 	// The segment at D0000 shows RAM that cannot be written.

@@ -10,7 +10,17 @@ const PRIVATE: ReadonlySet<string> = new Set<keyof typeof F>([
 	...(["faultVector", "faultCode", "faultAddress", "walkGpa", "walkFlags", "txCount", "tx", "ioCount", "io"] as const),
 	...(["data", "reads", "readRecord", "readRetired", "writes", "exitReason", "exitAddress", "exitLength"] as const),
 	...(["exitIsWrite", "exitData", "ioDirection", "ioSize", "ioPort", "ioTotal", "errorSub", "exitIp"] as const),
-	...(["exitSpare", "lastSlot", "scratch", "tlbListCount", "portData", "portBuffer", "words"] as const),
+	...([
+		"exitLinear",
+		"exitCs",
+		"exitMode",
+		"lastSlot",
+		"scratch",
+		"tlbListCount",
+		"portData",
+		"portBuffer",
+		"words",
+	] as const),
 	...(["interpreted", "fills"] as const),
 ]);
 

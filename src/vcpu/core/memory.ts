@@ -1,4 +1,4 @@
-import { VECTOR } from "../../isa/registers.ts";
+import { SEGMENT, VECTOR } from "../../isa/registers.ts";
 import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import {
@@ -12,7 +12,9 @@ import {
 	IO,
 	IO_SIZE,
 	PENDING,
+	SEG,
 	STATUS,
+	segmentOffset,
 	TLB,
 	TLB_BYTES,
 	TX,
@@ -33,6 +35,7 @@ const CR4_DE = 8;
 /** CR0.AM and EFLAGS.AC, with CPL 3, check alignment (SDM 3A 6.15, #AC). */
 const CR0_AM = 0x40000;
 const EFLAGS_AC = 0x40000;
+const EFLAGS_VM = 0x20000;
 
 function bytesUntilPageEnd(linear: Ex): Ex {
 	return i32(4096).sub(linear.wrap().and(0xfff));
@@ -193,7 +196,14 @@ function defineRunIoList(core: Core): void {
 		FRAGMENT.length.set(f, entry, length);
 		FRAGMENT.data.set(f, entry, data);
 		f.if(call(core.imports.bus, st, 1, entry), () => f.return());
-		f.if(rec.ne(0), () => F.exitIp.set(f, st, call(core.fn("instructionIp"), st, rec)));
+		// Without a record it is an interrupt or exception that stores: behind the instruction that it came upon.
+		const ip = f.local("i64", F.rip.of(st));
+		f.if(rec.ne(0), () => f.set(ip, call(core.fn("instructionIp"), st, rec)));
+		const cs = st.add(segmentOffset(SEGMENT.cs));
+		F.exitIp.set(f, st, ip);
+		F.exitLinear.set(f, st, SEG.base.of(cs).add(ip).and(F.linearMask.of(st)));
+		F.exitCs.set(f, st, SEG.selector.of(cs));
+		F.exitMode.set(f, st, F.modeKey.of(st).or(F.eflags.of(st).and(EFLAGS_VM)));
 		F.writeCount.set(f, st, count.add(1));
 		F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
 	});
