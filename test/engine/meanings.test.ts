@@ -45,7 +45,13 @@ function leaves({ meaning, operands, size }: Instance, codeSize: 16 | 32): boole
 	return meaning.jump !== undefined && (operands[0]?.kind !== "relative" || size < codeSize);
 }
 
-/** Bytes of an instruction of this form in code of `codeSize` bits, or undefined where it has no such form. */
+/** Whether code of `codeSize` bits can have it: 66 changes the operand size only where it is no part of the opcode. */
+function exists({ form, size }: Instance, codeSize: 16 | 32): boolean {
+	const { prefix } = form.encoding;
+	return !form.sized || size === codeSize || (prefix !== -1 && prefix !== 0x66);
+}
+
+/** Bytes of an instruction of this form in code of `codeSize` bits. */
 function encode({ form, size, rm, operands }: Instance, codeSize: 16 | 32, random: Random): number[] {
 	const { encoding } = form;
 	const bytes: number[] = [];
@@ -192,7 +198,7 @@ describe.each(ENGINES)("on the %s every instruction does what its meaning says",
 	it.each([16, 32] as const)("in %i-bit code", async (codeSize) => {
 		const guest = await machine(engine, codeSize);
 		const decoder = new Decoder(table);
-		const instances = table.instances.filter(isPlain);
+		const instances = table.instances.filter((instance) => isPlain(instance) && exists(instance, codeSize));
 		const direct = instances.filter((instance) => !leaves(instance, codeSize)).length;
 		const mismatches = new Map<string, string[]>();
 		let place = CODE;
