@@ -2,16 +2,20 @@ import type { UnitCompiler } from "../vcpu/jit/compiler.ts";
 import type { Processor } from "../vcpu/processor.ts";
 
 /** What runs the instructions of one processor. */
-export type EngineChoice = "interpreter" | "auto" | "compiled";
+export type EngineChoice = "interpreter" | keyof typeof EAGERNESS;
 
-/** Runs of a block before it is compiled: when it pays, and almost at once to put the compiler to the test. */
-const HEAT: Readonly<Record<Exclude<EngineChoice, "interpreter">, number>> = { auto: 4000, compiled: 4 };
+/**
+ * Runs of a block before it is compiled, and the share of the host's time for compiling: when it pays; almost at once; and everything, to
+ * put the compiler to the test.
+ */
+const EAGERNESS = { auto: [4000, 0.5], compiled: [4, 0.5], lockstep: [2, 1] } as const;
 
 /** The interpreter alone, or with a compiler for hot code (loaded only where it is wanted). */
 export async function useEngine(processor: Processor, engine: EngineChoice): Promise<UnitCompiler | undefined> {
 	if (engine === "interpreter") return undefined;
 	const { UnitCompiler } = await import("../vcpu/jit/compiler.ts");
-	const compiler = new UnitCompiler(processor, HEAT[engine]);
+	const [heat, share] = EAGERNESS[engine];
+	const compiler = new UnitCompiler(processor, heat, share);
 	processor.setCompiler(compiler);
 	return compiler;
 }

@@ -50,7 +50,7 @@ export class Machine implements RunningMachine {
 		};
 		const lockstep = engine === "lockstep" ? await import("./lockstep/lockstep.ts") : undefined;
 		const pair = lockstep && (await lockstep.Lockstep.build(parts));
-		const chassis = pair?.first ?? (await Chassis.build({ ...parts, engine: engine === "lockstep" ? "auto" : engine }));
+		const chassis = pair?.first ?? (await Chassis.build({ ...parts, engine }));
 		this.chassis = chassis;
 		const { pc, clock } = chassis;
 		try {

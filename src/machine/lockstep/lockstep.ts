@@ -92,7 +92,7 @@ export class Lockstep {
 				})),
 				...(parts.host.keyboard ? { keyboard: recorded.get(parts.host.keyboard)! } : {}),
 			};
-			const first = await Chassis.build({ ...parts, host, hostTime, engine: "compiled" });
+			const first = await Chassis.build({ ...parts, host, hostTime, engine: "lockstep" });
 			built.push(first);
 			const compiled = { chassis: first, requests: parts.requests, inputs: [] };
 			const interpreted = await shadow();

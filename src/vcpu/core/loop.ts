@@ -414,9 +414,10 @@ function defineRun(core: Core): void {
 				const heat = f.let(BLOCK.heat.of(block).sub(1));
 				BLOCK.heat.set(f, block, heat);
 				F.blockIp.set(f, st, F.rip.of(st));
+				// Before it runs: afterwards it may be in another segment, mode or address space.
+				f.if(heat.eqz(), () => f.call(core.imports.compile, st, block));
 				F.budget.set(f, st, F.budget.of(st).sub(BLOCK.count.of(block)));
 				f.drop(call(core.fn("interpret"), st, block));
-				f.if(heat.eqz(), () => f.call(core.imports.compile, st, block));
 				f.br(next);
 			});
 			// One instruction at a time.

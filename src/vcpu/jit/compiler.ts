@@ -1,3 +1,4 @@
+import { assert } from "../../base/errors.ts";
 import { Decoder } from "../../isa/decoder.ts";
 import { instructionTable } from "../../isa/index.ts";
 import { SEGMENT } from "../../isa/registers.ts";
@@ -8,41 +9,57 @@ import { handlerIndex } from "../core/handlers.ts";
 import { BLOCK, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import type { Compiler, Processor } from "../processor.ts";
 import { discover, type UnitBlock } from "./discover.ts";
+import { Thrift } from "./thrift.ts";
 import { UnitPrinter } from "./unit.ts";
 
 /** VM memory for the tables of units. */
 const ARENA_BYTES = 32 << 20;
+/** More than the tables of any one unit take. */
+const UNIT_TABLES = 1 << 20;
 /** Most blocks in a unit: beyond some 200 V8 falls back to a poorer register allocator. */
 const MOST_BLOCKS = 160;
 const MOST_INSTRUCTIONS = 1200;
 const MOST_INSTRUCTIONS_PER_BLOCK = 64;
-/** How often a unit may be made anew to take in another entry. */
-const MOST_REMAKES = 24;
 /** TLB misses for which a unit leaves before it is made to fill the TLB itself. */
 const MISSES_BORNE = 2000;
-/** Units on a page may be spoiled so often by stores before its code is left to the interpreter for longer. */
-const PATIENCE = 4;
+/** Times that a unit's pages are not all known before it is made anew from those that are. */
+const UNCONFIRMED_BORNE = 256;
+/** Runs of a block until it is looked at again, in heats: where compiling must wait, and where it does not help. */
+const LEAST_WAIT = 8;
+const SOON = 1;
+const LATER = 16;
+const MUCH_LATER = 1024;
+/** What BLOCK.id says: the block has been hot once; it has been sent away once. */
+const HOT = 1;
+const SENT_AWAY = 2;
 
 interface Unit extends CodeWatch {
 	readonly key: number;
 	readonly csBase: number;
+	readonly csHigh: number;
 	readonly roots: readonly number[];
 	readonly blocks: ReadonlyMap<number, UnitBlock>;
+	readonly instructions: number;
 	readonly slot: number;
 	/** Linear page → host page of all code in it. */
 	readonly pages: ReadonlyMap<number, number>;
-	/** Host address and number of each entry. */
-	readonly entries: readonly (readonly [host: number, number: number])[];
+	/** Host address, number and IP of each entry. */
+	readonly entries: readonly { readonly host: number; readonly number: number; readonly ip: number }[];
 	readonly generationWord: number;
 	/** Counts TLB misses down; 0 where the unit fills the TLB itself. */
 	readonly missWord: number;
 	readonly remakes: number;
+	/** Count of retired instructions when it was made. */
+	readonly born: number;
+	/** Hot places that it takes in when it is made anew. */
+	readonly wanted: Set<number>;
+	/** Times in a row that its pages could not be confirmed. */
+	unconfirmed: number;
 	alive: boolean;
 }
 
 /** Turns hot blocks into units, and units into WebAssembly modules in the core's table. */
 export class UnitCompiler implements Compiler {
-	heat: number;
 	/** Units made, and dropped because their code changed: for statistics. */
 	made = 0;
 	dropped = 0;
@@ -51,70 +68,108 @@ export class UnitCompiler implements Compiler {
 	private readonly arena: number;
 	private readonly words: Int32Array;
 	private next: number;
-	private readonly entries = new Map<number, { unit: Unit; entry: number }>();
+	private readonly thrift: Thrift;
+	private readonly entries = new Map<number, { unit: Unit; entry: number; ip: number }>();
 	private readonly units = new Set<Unit>();
 	private readonly byPage = new Map<number, Set<Unit>>();
 	private readonly freeSlots: number[] = [];
-	private readonly spoiled = new Map<number, number>();
 
-	/** `heat`: runs of a block before it is compiled. */
-	constructor(processor: Processor, heat: number) {
+	/** `heat`: runs of a block before it is compiled; `share`: most of the host's time that compiling may take, 1: all that it wants. */
+	constructor(processor: Processor, heat: number, share = 1) {
 		this.processor = processor;
-		this.heat = heat;
+		this.thrift = new Thrift(heat, share);
 		const { memory } = processor;
 		this.arena = memory.allocate(ARENA_BYTES);
 		this.words = new Int32Array(memory.memory.buffer, 0, (this.arena + ARENA_BYTES) / 4);
 		this.next = this.arena;
 	}
 
+	/** Runs of a block before it is compiled. */
+	get heat(): number {
+		return this.thrift.heat;
+	}
+
 	compile(block: number): void {
-		const { processor } = this;
-		const { code } = processor;
-		const host = code.words[(block + BLOCK.host.offset) >> 2]!;
-		const key = code.words[(block + BLOCK.key.offset) >> 2]!;
+		const { processor, thrift } = this;
+		const { words } = processor.code;
+		const host = words[(block + BLOCK.host.offset) >> 2]! >>> 0;
+		const key = words[(block + BLOCK.key.offset) >> 2]!;
 		const ip = processor.getNumber(F.blockIp);
 		const csBase = processor.getNumber(SEG.base, segmentOffset(SEGMENT.cs));
 		const csHigh = processor.getNumber(SEG.fetchHigh, segmentOffset(SEGMENT.cs));
+		const linear = (csBase + ip) % 0x1_0000_0000;
+		const page = linear - (linear & 4095);
+		// Whatever comes of it: the block will be looked at again.
+		words[(block + BLOCK.id.offset) >> 2] ||= HOT;
+		this.wait(block, SOON);
 		const known = this.entries.get(entryKey(host, key));
-		if (known?.unit.alive) {
+		if (known && known.ip === ip && known.unit.csBase === csBase && known.unit.csHigh === csHigh) {
 			this.bind(block, known.unit, known.entry);
 			return;
 		}
-		const linear = (csBase + ip) % 0x1_0000_0000;
-		const page = linear - (linear & 4095);
-		const patience = this.spoiled.get(host >>> 12) ?? 0;
-		if (patience > PATIENCE) {
-			// Code that keeps changing is not worth compiling; look again much later.
-			this.setHeat(block, this.heat * 64);
-			if (patience > PATIENCE * 4) return;
-			this.spoiled.set(host >>> 12, patience + 1);
-			if (patience < PATIENCE * 3) return;
-		}
-		const neighbour = this.neighbour(host, key, csBase);
-		const roots = neighbour ? [ip, ...neighbour.roots.filter((root) => root !== ip)] : [ip];
-		const pages = new Map([[page, host - (host & 4095)]]);
-		if (neighbour)
-			for (const [at, where] of neighbour.pages) if (processor.fetchCached(at) === where) pages.set(at, where);
-		const fills = neighbour?.missWord === 0;
-		let unit = this.make(roots, key, csBase, csHigh, pages, (neighbour?.remakes ?? -1) + 1, fills);
-		if (!unit && neighbour)
-			unit = this.make([ip], key, csBase, csHigh, new Map([[page, host - (host & 4095)]]), 0, false);
-		else if (neighbour) this.drop(neighbour);
-		if (!unit) {
-			this.setHeat(block, this.heat * 1024);
+		const now = processor.retired();
+		if (!thrift.affords || thrift.restless(host >>> 12, now)) return;
+		const neighbour = this.neighbour(host, key, csBase, csHigh);
+		// An entry in the middle of a block makes worse code, and two addresses of one place take it from each other.
+		if ((known || (neighbour && hasInside(neighbour, ip))) && !this.insists(block)) return;
+		if (neighbour && neighbour.born + thrift.growthDelay(neighbour.instructions, neighbour.remakes) > now) {
+			neighbour.wanted.add(ip);
 			return;
 		}
+		const unit = thrift.pay(() => this.grown(neighbour, ip) ?? this.fresh(ip, page, host, key, csBase, csHigh));
+		if (!unit) {
+			this.wait(block, MUCH_LATER);
+			return;
+		}
+		if (neighbour && unit.remakes > 0) this.drop(neighbour);
 		this.install(unit);
 	}
 
-	private setHeat(block: number, heat: number): void {
-		this.processor.code.words[(block + BLOCK.heat.offset) >> 2] = heat;
+	/** Whether a block comes for the second time; for the first time it is sent away for longer. */
+	private insists(block: number): boolean {
+		const { words } = this.processor.code;
+		const at = (block + BLOCK.id.offset) >> 2;
+		if (words[at] === SENT_AWAY) return true;
+		words[at] = SENT_AWAY;
+		this.wait(block, LATER);
+		return false;
+	}
+
+	/** Whether a block has run enough to be taken along. */
+	private warm(block: number): boolean {
+		if (block === 0) return false;
+		const { words } = this.processor.code;
+		return words[(block + BLOCK.id.offset) >> 2] !== 0 || this.thrift.warm(words[(block + BLOCK.heat.offset) >> 2]!);
+	}
+
+	/** Lets a block run for so many heats before it is looked at again. */
+	private wait(block: number, heats: number): void {
+		this.processor.code.words[(block + BLOCK.heat.offset) >> 2] = Math.max(this.heat, LEAST_WAIT) * heats;
+	}
+
+	/** A unit for one place and what it reaches. */
+	private fresh(ip: number, page: number, host: number, key: number, csBase: number, csHigh: number): Unit | undefined {
+		return this.make([ip], key, csBase, csHigh, new Map([[page, host - (host & 4095)]]), 0, false);
+	}
+
+	/** A unit made anew with one more entry and those that have been waiting. */
+	private grown(unit: Unit | undefined, ip: number): Unit | undefined {
+		if (!unit) return undefined;
+		const pages = this.knownPages(unit);
+		const roots = [...new Set([ip, ...unit.roots, ...unit.wanted])];
+		const { key, csBase, csHigh, remakes } = unit;
+		return this.make(roots, key, csBase, csHigh, pages, remakes + 1, unit.missWord === 0);
+	}
+
+	/** Those of a unit's pages that are still what they were. */
+	private knownPages(unit: Unit): Map<number, number> {
+		return new Map([...unit.pages].filter(([page, host]) => this.processor.fetchCached(page) === host));
 	}
 
 	/** A unit over the same page that may grow. */
-	private neighbour(host: number, key: number, csBase: number): Unit | undefined {
+	private neighbour(host: number, key: number, csBase: number, csHigh: number): Unit | undefined {
 		for (const unit of this.byPage.get(host >>> 12) ?? []) {
-			const fits = unit.key === key && unit.csBase === csBase && unit.remakes < MOST_REMAKES;
+			const fits = unit.key === key && unit.csBase === csBase && unit.csHigh === csHigh;
 			if (fits && unit.blocks.size < MOST_BLOCKS * 0.75) return unit;
 		}
 		return undefined;
@@ -131,6 +186,7 @@ export class UnitCompiler implements Compiler {
 	): Unit | undefined {
 		const { processor } = this;
 		const bytes = processor.bytes();
+		this.makeRoom();
 		const blocks = discover(roots, {
 			decoder: this.decoder,
 			codeSize: key & KEY.code32 ? 32 : 16,
@@ -141,7 +197,7 @@ export class UnitCompiler implements Compiler {
 				executed: (ip) => {
 					const linear = (csBase + ip) % 0x1_0000_0000;
 					const host = pages.get(linear - (linear & 4095)) ?? processor.fetchCached(linear - (linear & 4095));
-					return host !== 0 && processor.code.find(host + (linear & 4095), key) !== 0;
+					return host !== 0 && this.warm(processor.code.find(host + (linear & 4095), key));
 				},
 				at: (ip) => {
 					if (ip + 15 > csHigh) return undefined;
@@ -215,23 +271,34 @@ export class UnitCompiler implements Compiler {
 		const unit: Unit = {
 			key,
 			csBase,
+			csHigh,
 			roots,
 			blocks,
+			instructions: [...blocks.values()].reduce((sum, block) => sum + block.instructions.length, 0),
 			slot,
 			pages,
 			pieces,
-			entries: [...printed.entries].map(([ip, number]) => [hostOf(ip), number] as const),
+			entries: [...printed.entries]
+				.filter(([ip]) => blocks.get(ip)!.instructions.length > 0)
+				.map(([ip, number]) => ({ host: hostOf(ip), number, ip })),
 			generationWord,
 			missWord,
 			remakes,
+			born: processor.retired(),
+			wanted: new Set(),
+			unconfirmed: 0,
 			alive: true,
-			dropped: () => {
-				this.dropped++;
-				for (const host of pages.values()) this.spoiled.set(host >>> 12, (this.spoiled.get(host >>> 12) ?? 0) + 1);
-				this.drop(unit);
-			},
+			dropped: () => this.spoiled(unit),
 		};
 		return unit;
+	}
+
+	/** The code of a unit has changed. */
+	private spoiled(unit: Unit): void {
+		this.dropped++;
+		const now = this.processor.retired();
+		for (const host of unit.pages.values()) this.thrift.changed(host >>> 12, now, unit.instructions, now - unit.born);
+		this.drop(unit);
 	}
 
 	private install(unit: Unit): void {
@@ -242,10 +309,10 @@ export class UnitCompiler implements Compiler {
 			this.byPage.set(host >>> 12, units.add(unit));
 		}
 		code.watch(unit);
-		for (const [host, entry] of unit.entries) {
-			this.entries.set(entryKey(host, unit.key), { unit, entry });
+		for (const { host, number, ip } of unit.entries) {
+			this.entries.set(entryKey(host, unit.key), { unit, entry: number, ip });
 			const block = code.find(host, unit.key);
-			if (block) this.bind(block, unit, entry);
+			if (block) this.bind(block, unit, number);
 		}
 	}
 
@@ -262,14 +329,14 @@ export class UnitCompiler implements Compiler {
 		code.unwatch(unit);
 		this.units.delete(unit);
 		for (const host of unit.pages.values()) this.byPage.get(host >>> 12)?.delete(unit);
-		for (const [host] of unit.entries) {
+		for (const { host } of unit.entries) {
 			const at = entryKey(host, unit.key);
 			if (this.entries.get(at)?.unit !== unit) continue;
 			this.entries.delete(at);
 			const block = code.find(host, unit.key);
 			if (!block) continue;
 			code.words[(block + BLOCK.unit.offset) >> 2] = 0;
-			this.setHeat(block, this.heat);
+			this.wait(block, SOON);
 		}
 		table.set(unit.slot, null);
 		this.freeSlots.push(unit.slot);
@@ -278,7 +345,7 @@ export class UnitCompiler implements Compiler {
 	/** A block was decoded: where a unit has an entry there, it is used at once. */
 	decoded(block: number): void {
 		const { words } = this.processor.code;
-		const host = words[(block + BLOCK.host.offset) >> 2]!;
+		const host = words[(block + BLOCK.host.offset) >> 2]! >>> 0;
 		const key = words[(block + BLOCK.key.offset) >> 2]!;
 		const known = this.entries.get(entryKey(host, key));
 		if (known) this.bind(block, known.unit, known.entry);
@@ -294,18 +361,20 @@ export class UnitCompiler implements Compiler {
 				this.makeFilling(unit);
 				return;
 			}
-			for (const [page, host] of unit.pages) if (this.processor.fetchCached(page) !== host) return;
-			this.words[unit.generationWord >> 2] = this.processor.get(F.generation);
+			if (this.knownPages(unit).size === unit.pages.size) {
+				unit.unconfirmed = 0;
+				this.words[unit.generationWord >> 2] = this.processor.get(F.generation);
+			} else if (++unit.unconfirmed > UNCONFIRMED_BORNE) this.drop(unit);
 			return;
 		}
 	}
 
 	/** Makes a unit anew that misses often: it fills the TLB without leaving, at the price of slower code. */
 	private makeFilling(unit: Unit): void {
-		const { processor } = this;
-		const csHigh = processor.getNumber(SEG.fetchHigh, segmentOffset(SEGMENT.cs));
-		for (const [page, host] of unit.pages) if (processor.fetchCached(page) !== host) return;
-		const next = this.make(unit.roots, unit.key, unit.csBase, csHigh, new Map(unit.pages), unit.remakes, true);
+		const { roots, key, csBase, csHigh, remakes } = unit;
+		const pages = this.knownPages(unit);
+		if (pages.size < unit.pages.size) return;
+		const next = this.thrift.pay(() => this.make(roots, key, csBase, csHigh, pages, remakes, true));
 		if (!next) return;
 		this.drop(unit);
 		this.install(next);
@@ -328,12 +397,16 @@ export class UnitCompiler implements Compiler {
 		this.next = this.arena;
 	}
 
+	/** Makes sure that the tables of one more unit fit: a unit in the making must not lose its own. */
+	private makeRoom(): void {
+		if (this.next + UNIT_TABLES <= this.arena + ARENA_BYTES) return;
+		for (const unit of [...this.units]) this.drop(unit);
+		this.next = this.arena;
+	}
+
 	private allocate(bytes: number): number {
 		const size = (bytes + 7) & ~7;
-		if (this.next + size > this.arena + ARENA_BYTES) {
-			for (const unit of [...this.units]) this.drop(unit);
-			this.next = this.arena;
-		}
+		assert(this.next + size <= this.arena + ARENA_BYTES, "room for a unit's tables");
 		const at = this.next;
 		this.next += size;
 		this.words.fill(0, at >> 2, (at + size) >> 2);
@@ -343,4 +416,12 @@ export class UnitCompiler implements Compiler {
 
 function entryKey(host: number, key: number): number {
 	return host * 128 + (key & 127);
+}
+
+/** Whether an instruction of a unit begins at an IP, but no block. */
+function hasInside({ blocks }: Unit, ip: number): boolean {
+	if (blocks.has(ip)) return false;
+	for (const { instructions } of blocks.values())
+		if (instructions.some((instruction) => instruction.ip === ip)) return true;
+	return false;
 }
