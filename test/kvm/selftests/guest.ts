@@ -54,6 +54,8 @@ export class Guest {
 			Object.assign(sregs[name], { base: 0n, limit: 0xffff_ffff, selector: name === "cs" ? 8 : 16, type, db: 1, g: 1 });
 		}
 		sregs.cr0 = 0x11n;
+		// No gates: an exception is a triple fault.
+		sregs.idt = { base: 0n, limit: 0 };
 		if (vcpu.setSregs(sregs) !== 0) throw new Error("setSregs");
 		guest.setRegs({ rip: BigInt(CODE), rflags: 2n, rsp: BigInt(CODE + CODE_SIZE), ...options.regs });
 		return guest;
