@@ -49,27 +49,34 @@ export class Chassis {
 	readonly clock: GuestClock;
 	readonly loop: RunLoop;
 	/** Absent on the interpreter. */
-	compiler: UnitCompiler | undefined;
+	readonly compiler: UnitCompiler | undefined;
 
 	/** @throws UserError when the board cannot be built from its configuration. */
 	static async build(parts: ChassisParts): Promise<Chassis> {
+		let built: Chassis | undefined;
+		const chassis = (): Chassis => {
+			assert(built, "a processor runs when its board is built");
+			return built;
+		};
+		const trace = traceTo(parts.host, parts.config.trace, () => built?.instructions ?? 0);
 		const vm = await Vm.create({ physicalBits: PHYSICAL_BITS });
-		const chassis = new Chassis(vm, parts);
-		chassis.compiler = await useEngine(chassis.vcpu.processor, parts.engine);
-		return chassis;
-	}
-
-	private constructor(vm: Vm, parts: ChassisParts) {
-		const { config, host, requests, sleep } = parts;
-		const trace = traceTo(host, config.trace, () => this.instructions);
 		traceSlots(vm, trace);
 		const vcpu = vm.createVcpu(0, {
-			acknowledge: tracedVectors(() => this.pc.interrupts.lapic.acknowledge(), trace),
-			msr: (isWrite, index, value) => this.msr(isWrite, index, value),
-			port: (isWrite, port, size, value) => this.loop.portAccess(isWrite, port, size, value),
+			acknowledge: tracedVectors(() => chassis().pc.interrupts.lapic.acknowledge(), trace),
+			msr: (isWrite, index, value) => chassis().msr(isWrite, index, value),
+			port: (isWrite, port, size, value) => chassis().loop.portAccess(isWrite, port, size, value),
 		});
 		assert(typeof vcpu !== "string", "the vCPU");
+		// Before the board: what the compiler allocates must lie in the lower half of the VM's memory, and RAM can fill it.
+		const compiler = await useEngine(vcpu.processor, parts.engine);
+		built = new Chassis(vm, vcpu, compiler, trace, parts);
+		return built;
+	}
+
+	private constructor(vm: Vm, vcpu: Vcpu, compiler: UnitCompiler | undefined, trace: Trace, parts: ChassisParts) {
+		const { config, host, requests, sleep } = parts;
 		this.vcpu = vcpu;
+		this.compiler = compiler;
 		const { processor } = vcpu;
 		const clock = new GuestClock(processor, config.clock === "host" ? parts.hostTime : undefined);
 		this.clock = clock;

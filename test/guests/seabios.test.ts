@@ -63,6 +63,11 @@ describeWith(["seabios"], "SeaBIOS", (bios) => {
 		expect(runs).toEqual(runs.map(() => runs[0]));
 	});
 
+	test.each(["1M", "3G"])("boots with %s of RAM", async (memory) => {
+		const { debugcon } = await runMachine({ bios, memory, engine: "compiled", "max-instructions": ENOUGH });
+		expect(lines(debugcon).at(-1)).toBe(LAST_LINE);
+	});
+
 	test("boots from flash, which it leaves as it was", async () => {
 		const { debugcon, outcome } = await runMachine({ flash: `${bios},readonly`, "max-instructions": ENOUGH });
 		expect(lines(debugcon).at(-1)).toBe(LAST_LINE);
