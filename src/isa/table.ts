@@ -41,6 +41,37 @@ export interface OpcodeSlot {
 
 const PREFIX_CLASS = { 0: 0, 102: 1, 243: 2, 242: 3 } as const;
 
+/** Operands and meaning are worked out when somebody asks: a run needs those of the instructions that it meets. */
+class TableInstance implements Instance {
+	readonly id: number;
+	readonly form: Form;
+	readonly size: OperandSize;
+	readonly rm: Instance["rm"];
+	private knownOperands: readonly Operand[] | undefined;
+	private knownMeaning: Meaning | undefined;
+
+	constructor(id: number, form: Form, size: OperandSize, rm: Instance["rm"]) {
+		this.id = id;
+		this.form = form;
+		this.size = size;
+		this.rm = rm;
+	}
+
+	get operands(): readonly Operand[] {
+		this.knownOperands ??= this.form.operandCodes.map((code) => parseOperand(code, this.size, this.rm));
+		return this.knownOperands;
+	}
+
+	get meaning(): Meaning {
+		if (this.knownMeaning === undefined) {
+			const semantics = new Semantics(this.size, this.operands, this.rm);
+			this.form.family.meaning(semantics);
+			this.knownMeaning = semantics.result;
+		}
+		return this.knownMeaning;
+	}
+}
+
 /** Every instruction there is, from the families: encodings for the decoder, instances for the engines. */
 export class InstructionTable {
 	readonly families: readonly Family[];
@@ -100,20 +131,7 @@ export class InstructionTable {
 						: (["register"] as const);
 			const list: (Instance | undefined)[] = [undefined, undefined];
 			for (const rm of variants) {
-				const sizedOperands = operandCodes.map((code) => parseOperand(code, size, rm));
-				const instance = {
-					id: this.instances.length,
-					form,
-					size,
-					rm,
-					operands: sizedOperands,
-					get meaning(): Meaning {
-						const semantics = new Semantics(size, sizedOperands, rm);
-						family.meaning(semantics);
-						Object.defineProperty(this, "meaning", { value: semantics.result });
-						return semantics.result;
-					},
-				};
+				const instance = new TableInstance(this.instances.length, form, size, rm);
 				this.instances.push(instance);
 				if (rm !== "memory") list[0] = instance;
 				if (rm !== "register") list[1] = instance;
