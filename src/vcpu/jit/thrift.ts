@@ -50,9 +50,9 @@ export class Thrift {
 		return heatLeft < this.heat - (this.heat >> WARM_SHIFT);
 	}
 
-	/** For how many instructions a unit of so many instructions stays as it is before it may take in more. */
+	/** For how many instructions a unit of so many instructions stays as it is before it may take in more; with all the time there is, none. */
 	growthDelay(instructions: number, remakes: number): number {
-		return instructions * this.heat * PATIENCE ** Math.min(remakes, MOST_DOUBLINGS);
+		return this.share >= 1 ? 0 : instructions * this.heat * PATIENCE ** Math.min(remakes, MOST_DOUBLINGS);
 	}
 
 	/** The code of a unit on host page `page` was changed after it had lived for `age` instructions. */
