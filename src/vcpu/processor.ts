@@ -390,15 +390,18 @@ export class Processor {
 
 	/** Up to `length` code bytes at a linear address, for people: nothing changes, and what cannot be read is left out. */
 	peekCode(linear: bigint, length: number): Uint8Array {
-		const out: number[] = [];
+		const out = new Uint8Array(length);
+		let filled = 0;
 		this.attempt(() => {
-			for (let n = 0; n < length; n++) {
-				const host = this.call("fetchHost", linear + BigInt(n)) >>> 0;
+			while (filled < length) {
+				const host = this.call("fetchHost", linear + BigInt(filled)) >>> 0;
 				if (host === 0) break;
-				out.push(this.bytes()[host]!);
+				const end = host + Math.min(length - filled, PAGE_SIZE - (host % PAGE_SIZE));
+				out.set(this.bytes().subarray(host, end), filled);
+				filled += end - host;
 			}
 		});
-		return Uint8Array.from(out);
+		return out.subarray(0, filled);
 	}
 
 	/** Calls core functions whose faults and exits are nobody's: they are gone when it returns. */
