@@ -323,7 +323,7 @@ export class Vm {
 	written(offset: number, length: number): void {
 		// The processors of a VM share their decoded code.
 		for (const { processor } of this.vcpus.values()) {
-			processor.code.invalidate(offset, length);
+			if (processor.code.holdsCode(offset, length)) processor.code.invalidate(offset, length);
 			return;
 		}
 	}

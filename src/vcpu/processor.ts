@@ -436,6 +436,12 @@ export class Processor {
 	 */
 	answerRead(): boolean {
 		const reads = this.get(F.readCount);
+		if (reads === 1) {
+			this.set(F.reads, this.get(F.exitData), FRAGMENT.data.offset);
+			this.set(F.reads, this.get(F.exitData, 4), FRAGMENT.data.offset + 4);
+			this.restart();
+			return false;
+		}
 		let answered = false;
 		for (let n = 0; n < reads; n++) {
 			const at = n * FRAGMENT_SIZE;
