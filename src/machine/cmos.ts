@@ -20,8 +20,8 @@ export function fillCmos(rtc: Rtc, lowRam: number, highRam: number): void {
 	const high = highRam / (64 * KIB);
 	word(0x5b, high & 0xffff);
 	rtc.setCmos(0x5d, (high >> 16) & 0xff);
-	// Equipment: no floppy drives, an FPU, a PS/2 mouse.
-	rtc.setCmos(0x14, 0x06);
+	// Equipment: no floppy drives, no FPU, a PS/2 mouse.
+	rtc.setCmos(0x14, 0x04);
 	// Processors but one.
 	rtc.setCmos(0x5f, 0);
 	// Boot order: hard disk, floppy, CD-ROM; a floppy must have the boot signature.

@@ -17,9 +17,8 @@ export const CPUID_SIGNIFICANT_INDEX = 1;
 export const CPUID_ENTRY = { function: 0, index: 4, flags: 8, eax: 12, ebx: 16, ecx: 20, edx: 24 } as const;
 export const CPUID_ENTRY_SIZE = 32;
 
-/** EDX of leaf 1 by bit mask (SDM 2A, table 3-11). */
+/** EDX of leaf 1 by bit mask (SDM 2A, table 3-11), as far as the processor has it. */
 export const CPUID_FEATURE = {
-	fpu: 0x1,
 	vme: 0x2,
 	de: 0x4,
 	pse: 0x8,
@@ -52,7 +51,7 @@ function word(text: string, at: number): number {
 }
 
 /**
- * The processor's CPUID leaves: a Pentium III without MMX, FXSAVE and SSE, but with execute-disable.
+ * The processor's CPUID leaves: a Pentium III without FPU, MMX, FXSAVE and SSE, but with execute-disable.
  * @param apicId number of its local APIC, 8 bits.
  * @param nx whether page-table entries have the execute-disable bit.
  */
