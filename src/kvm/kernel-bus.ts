@@ -3,6 +3,7 @@ import { CoalescedZones } from "./coalesced.ts";
 import { IoEventFds } from "./ioeventfd.ts";
 
 type MemoryBus = NonNullable<ProcessorHost["bus"]>;
+type PortBus = NonNullable<ProcessorHost["port"]>;
 
 /** What takes writes inside the hypervisor, before they would leave the guest: ioeventfds, then coalesced zones. */
 export class KernelBus {
@@ -29,6 +30,18 @@ export class KernelBus {
 				if (this.write(Number(gpa), length, 0, this.words)) return true;
 			}
 			return machine?.(isWrite, gpa, length, data, setData) ?? false;
+		};
+	}
+
+	/** The port accesses that a processor makes without an exit: writes go here first. */
+	beforePorts(machine: PortBus): PortBus {
+		return (isWrite, port, size, value) => {
+			if (isWrite && !this.isEmpty) {
+				this.words[0] = value;
+				this.words[1] = 0;
+				if (this.write(port, size, 1, this.words)) return 0;
+			}
+			return machine(isWrite, port, size, value);
 		};
 	}
 }
