@@ -286,7 +286,7 @@ export class Vm {
 			acknowledge: () => host.acknowledge(),
 			msr: (isWrite: boolean, index: number, value: bigint) => host.msr(isWrite, index, value),
 			bus: this.bus.isEmpty ? given : this.bus.before(given),
-			...(host.port ? { port: this.bus.beforePorts((...access) => host.port!(...access)) } : {}),
+			...(host.port ? { port: this.bus.beforePorts(host.port.bind(host)) } : {}),
 		};
 		this.hosts.push({ own, given });
 		const processor = new Processor(this.memory, own, this.core);

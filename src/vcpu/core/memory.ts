@@ -117,12 +117,18 @@ function defineTlbToIo(core: Core): void {
 					const linear = f.let(TX.linear.of(page));
 					const meta = f.let(flags.and(WALK.global).ne(0));
 					f.call(core.fn("fill"), st, table, linear, host, meta);
-					// A read half leaves the page as it is: whether a store follows is not known yet.
-					const stores = access.and(ACCESS.write).ne(0);
-					f.if(stores.and(kind.eqz()).and(F.codePages.of(st).add(host.shrU(12)).load("i32_8u").eqz()), () => {
-						f.call(core.fn("markDirty"), st, slot, gpa);
-						f.call(core.fn("fill"), st, table.add(TLB_BYTES), linear, host, meta);
-					});
+					// The read half of an access to two pages leaves this one as it is: an exit may come before the store.
+					const stores = access.and(ACCESS.write).ne(0).or(F.txCount.of(st).eq(1));
+					f.if(
+						writes
+							.and(stores)
+							.and(kind.eqz())
+							.and(F.codePages.of(st).add(host.shrU(12)).load("i32_8u").eqz()),
+						() => {
+							f.call(core.fn("markDirty"), st, slot, gpa);
+							f.call(core.fn("fill"), st, table.add(TLB_BYTES), linear, host, meta);
+						},
+					);
 				});
 			});
 			f.if(hypervisor.ne(0).and(kind.eq(KIND_NOTHING).or(writes.and(kind.ne(KIND_RAM)))), () => {
