@@ -36,6 +36,7 @@ fix: install ## repair lint and format where that is possible
 
 bench: build ## measure speed, beside v86 and QEMU
 	npm run --silent bench
+	npm run --silent bench:kvm
 
 golden: install ## rewrite golden files and show what changed
 	npm run --silent golden && git diff --stat -- schema test
