@@ -139,14 +139,14 @@ describe.each(ENGINES)("task switches on the %s engine", (engine) => {
 		});
 	});
 
-	it("to a 16-bit TSS load words: FS, GS are null, upper halves stay", async () => {
+	it("to a 16-bit TSS load words: FS, GS are null, upper halves are ones", async () => {
 		await heated(engine, (guest) => {
 			guest.start({ code: callFar(TASK), registers: { eax: 0x5555_0000, edi: 0x7777_0001 } });
 			guest.descriptor(CODE, TARGET & ~0xffff, 0xfffff, 0x9b, FLAT);
 			writeTask(guest, 16, { ip: TARGET & 0xffff, selectors: [0x10, CODE, 0x10, 0x10] });
 			expect(guest.run().at).toBe(TARGET);
-			expect(registersOf(guest)[0]).toBe(0x5555_1111);
-			expect(registersOf(guest)[7]).toBe(0x7777_7777);
+			expect(registersOf(guest)[0]).toBe(0xffff_1111);
+			expect(registersOf(guest)[7]).toBe(0xffff_7777);
 			expect([4, 5].map((n) => guest.segment(n).usable)).toEqual([false, false]);
 			expect(guest.memory.getUint16(AT.otherTss, true)).toBe(SELECTOR.tss);
 			expect(guest.segment(7).attributes).toBe(0x83);

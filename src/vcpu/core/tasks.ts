@@ -180,8 +180,8 @@ function readImage(core: Core, f: FunctionBuilder, st: Ex, rec: Ex, base: Ex, bi
 		f.set(image.flags, read(shape.flags, shape.bytes).wrap());
 		image.registers.forEach((register, n) => {
 			const value = read(shape.registers + n * shape.bytes, shape.bytes);
-			// The upper halves, which a 16-bit TSS does not hold, stay as they are.
-			f.set(register, shape.bytes === 2 ? value.or(st.load("i64", GPRS + n * 8).and(0xffff0000n)) : value);
+			// A 16-bit TSS does not hold the upper halves: they become ones, as on the 80386 (test386 looks).
+			f.set(register, shape.bytes === 2 ? value.or(0xffff0000n) : value);
 		});
 		for (const [n, selector] of image.selectors.entries()) {
 			if (n < shape.count) f.set(selector, read(shape.selectors + n * shape.bytes, 2).wrap());
