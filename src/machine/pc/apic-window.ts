@@ -13,10 +13,16 @@ export class ApicWindow implements BusTarget {
 	readonly sizes: readonly AccessSize[] = [4];
 	private readonly lapic: LocalApic;
 	private readonly bus: ApicBus;
+	private hasRegisters = true;
 
 	constructor(lapic: LocalApic, bus: ApicBus) {
 		this.lapic = lapic;
 		this.bus = bus;
+	}
+
+	/** The registers are at `address` now; undefined: nowhere. */
+	moved(address: number | undefined): void {
+		this.hasRegisters = address === LAPIC_ADDRESS;
 	}
 
 	read(offset: number): number {
@@ -29,6 +35,6 @@ export class ApicWindow implements BusTarget {
 	}
 
 	private isRegister(offset: number): boolean {
-		return offset < PAGE_BYTES && this.lapic.address === LAPIC_ADDRESS;
+		return this.hasRegisters && offset < PAGE_BYTES;
 	}
 }

@@ -65,7 +65,12 @@ export class Pc implements Board {
 		this.ports = tracedPorts(space.bus, trace("ports"));
 		this.mmio = tracedMmio(memory.mmio, (address) => map.find(address)?.region.name ?? "nobody", trace("mmio"));
 		try {
-			const interrupts = new Interrupts(space, { clock, power, cpu, apicMoved: (address) => map.placeApic(address) });
+			const apicMoved = (address: number | undefined): void => {
+				map.placeApic(address);
+				apicWindow.moved(address);
+			};
+			const interrupts = new Interrupts(space, { clock, power, cpu, apicMoved });
+			const apicWindow = new ApicWindow(interrupts.lapic, interrupts.bus);
 			this.interrupts = interrupts;
 			this.isa = new IsaDevices(space, {
 				clock,
@@ -85,7 +90,7 @@ export class Pc implements Board {
 			addDebugExit(space, config.debugExitPort, power);
 			for (const { device } of memory.flash) space.own(device);
 			memory.connect(map.ioapic, interrupts.ioapic);
-			memory.connect(map.apicMsi, new ApicWindow(interrupts.lapic, interrupts.bus));
+			memory.connect(map.apicMsi, apicWindow);
 			memory.connect(map.movedApic, interrupts.lapic);
 		} catch (error) {
 			memory.close();
