@@ -309,11 +309,17 @@ describe.each(ENGINES)("string instructions on the %s engine", (engine) => {
 		const guest = await TestGuest.create(engine, {
 			// mov esi,20000h; mov edi,60000h; mov ecx,8000h; rep movsd; dec ebx; jnz start; hlt
 			code: [0xbe, 0, 0, 2, 0, 0xbf, 0, 0, 6, 0, 0xb9, 0, 0x80, 0, 0, REP, MOVSD, 0x4b, 0x75, 0xec, HLT],
-			registers: { ebx: 400 },
 		});
-		const start = process.hrtime.bigint();
-		guest.runToHalt(1_000_000_000);
-		const perByte = Number(process.hrtime.bigint() - start) / (400 * copy);
+		const copies = 20;
+		let perByte = Number.POSITIVE_INFINITY;
+		// The best of many tries: other processes want the host, too.
+		for (let n = 0; n < 40; n++) {
+			guest.processor.set(F.rip, CODE);
+			guest.setRegister("ebx", copies);
+			const start = process.hrtime.bigint();
+			guest.runToHalt(1_000_000_000);
+			perByte = Math.min(perByte, Number(process.hrtime.bigint() - start) / (copies * copy));
+		}
 		// memcpy takes 0.05 to 0.2 ns per byte; one element at a time takes at least 3.
 		expect(perByte).toBeLessThan(1);
 	});

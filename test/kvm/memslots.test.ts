@@ -352,10 +352,10 @@ describe("many slots", () => {
 	// Rewriting the table at every call takes more than ten seconds.
 	test.each(orders)("%s: created at no quadratic cost, found, and deleted", (_title, order) => {
 		const vm = new Slots();
-		const started = performance.now();
+		const started = process.cpuUsage();
 		let failed = 0;
 		for (let i = 0; i < COUNT; i++) if (vm.set(i, 0, order(i) * 2 * PAGE, PAGE) !== 0) failed++;
-		const created = performance.now() - started;
+		const created = process.cpuUsage(started);
 		expect(vm.set(COUNT, 0, 2 * COUNT * PAGE, PAGE)).toBe("EINVAL");
 		const places = vm.table().map(({ first }) => first / PAGE);
 		expect(places).toEqual(Array.from({ length: COUNT }, (_, i) => 2 * i));
@@ -366,7 +366,7 @@ describe("many slots", () => {
 		for (let i = 0; i < COUNT; i++) vm.set(i, 0, 0, 0);
 		expect(vm.map()).toEqual([]);
 		expect(failed).toBe(0);
-		expect(created).toBeLessThan(4000);
+		expect(created.user + created.system).toBeLessThan(4e6);
 	});
 });
 

@@ -73,7 +73,7 @@ describe("a run ends", () => {
 		expect((await run(forever, options)).outcome.end).toEqual({ kind: "timeout" });
 		const idle = [...TIMER, ...sti, ...hlt, 0xeb, 0xfd];
 		expect((await run(idle, options, { [HANDLER]: TIMER_HANDLER })).outcome.end).toEqual({ kind: "timeout" });
-		expect(performance.now() - started).toBeLessThan(2000);
+		expect(performance.now() - started).toBeLessThan(20_000);
 	});
 
 	test("when the guest halts for good", async () => {
