@@ -45,6 +45,7 @@ class Session {
 	private readonly consoles: Consoles;
 	private readonly journal: RomWriteJournal;
 	private readonly result: number | undefined;
+	private readonly dirtyLog: number | undefined;
 	private readonly display: Display | undefined;
 	private machine: RunningMachine | undefined;
 	/** Why to stop, for as long as there is no machine to tell. */
@@ -59,6 +60,7 @@ class Session {
 		this.messages = new Messages(paint, () => this.consoles.stdout.flush());
 		this.journal = new RomWriteJournal(config.romWrites === "log" ? (line) => this.messages.line(line) : undefined);
 		this.display = config.display === "text" ? new Display(this.consoles.stdout, isTerminal(1)) : undefined;
+		this.dirtyLog = config.dirtyLog === undefined ? undefined : createFile(config.dirtyLog, "--dirty-log");
 		this.result = config.result === undefined ? undefined : createFile(config.result, "--result");
 	}
 
@@ -88,7 +90,7 @@ class Session {
 	}
 
 	private host(): MachineHost {
-		const { config, messages, display } = this;
+		const { config, messages, display, dirtyLog } = this;
 		return {
 			serial: this.consoles.serial,
 			debugcon: this.consoles.debugcon,
@@ -98,6 +100,7 @@ class Session {
 			...(config.trace.length === 0
 				? {}
 				: { trace: (category: string, line: string) => messages.line(`${category}: ${line}`, "quiet") }),
+			...(dirtyLog === undefined ? {} : { dirtyLog: (line: string) => writeFully(dirtyLog, Buffer.from(`${line}\n`)) }),
 			...(display === undefined ? {} : { screen: (screen: TextCells) => display.show(screen) }),
 		};
 	}

@@ -1,17 +1,20 @@
 import { assert } from "../base/errors.ts";
 import { diffPlans, type SlotPlan } from "../memory/slot-plan.ts";
-import { KVM_MEM_READONLY, type MemSlots } from "./memslots.ts";
+import { KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, type MemSlots } from "./memslots.ts";
 
 /** Keeps the slots of an address space equal to a plan, and hands out their ids. Other slots in it are somebody else's. */
 export class PlannedSlots {
 	private readonly slots: MemSlots;
 	private readonly addressSpace: number;
+	private readonly logDirty: boolean;
 	private plan: readonly SlotPlan[] = [];
 	private readonly ids = new Map<SlotPlan, number>();
 
-	constructor(slots: MemSlots, addressSpace = 0) {
+	/** `logDirty`: writable slots log dirty pages. */
+	constructor(slots: MemSlots, { addressSpace = 0, logDirty = false } = {}) {
 		this.slots = slots;
 		this.addressSpace = addressSpace;
+		this.logDirty = logDirty;
 	}
 
 	/** Deletes the slots that are not in `plan` any more, then creates the new ones. What stays is not touched. */
@@ -40,7 +43,7 @@ export class PlannedSlots {
 	private set(id: number, { guestPhysAddr, userspaceAddr, readonly }: SlotPlan, memorySize: bigint): void {
 		const result = this.slots.setUserMemoryRegion({
 			slot: (this.addressSpace << 16) | id,
-			flags: readonly ? KVM_MEM_READONLY : 0,
+			flags: readonly ? KVM_MEM_READONLY : this.logDirty ? KVM_MEM_LOG_DIRTY_PAGES : 0,
 			guestPhysAddr,
 			memorySize,
 			userspaceAddr,

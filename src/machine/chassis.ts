@@ -8,6 +8,7 @@ import { Vm } from "../kvm/vm.ts";
 import { defaultCpuid } from "../vcpu/cpuid.ts";
 import type { UnitCompiler } from "../vcpu/jit/compiler.ts";
 import { MSR } from "../vcpu/msr.ts";
+import { DirtyIntervals } from "./dirty-intervals.ts";
 import { type EngineChoice, useEngine } from "./engine.ts";
 import { GuestClock } from "./guest-clock.ts";
 import type { MachineHost } from "./outcome.ts";
@@ -50,6 +51,7 @@ export class Chassis {
 	readonly loop: RunLoop;
 	/** Absent on the interpreter. */
 	readonly compiler: UnitCompiler | undefined;
+	private readonly intervals: DirtyIntervals | undefined;
 
 	/** @throws UserError when the board cannot be built from its configuration. */
 	static async build(parts: ChassisParts): Promise<Chassis> {
@@ -106,7 +108,10 @@ export class Chassis {
 		});
 		this.pc = pc;
 		const sources = [host.keyboard, ...host.serial.map(({ input }) => input)].filter((source) => source !== undefined);
+		const { dirtyLog } = parts.shadow ? {} : host;
+		this.intervals = dirtyLog && new DirtyIntervals(vm, dirtyLog, () => processor.retired());
 		this.loop = new RunLoop({
+			intervals: this.intervals,
 			vcpu,
 			clock,
 			board: pc,
@@ -145,6 +150,7 @@ export class Chassis {
 
 	/** Flash contents reach the disk. May be called repeatedly. */
 	close(): void {
+		this.intervals?.finish(this.clock.now());
 		this.pc.close();
 	}
 

@@ -76,6 +76,8 @@ export interface MachineHost {
 	readonly romWrites: RomWriteSink;
 	/** One line for each event of a category in `config.trace`. */
 	readonly trace?: (category: TraceCategory, line: string) => void;
+	/** One line of JSON for each interval of guest time in which the guest has stored to RAM; with `config.dirtyLog`. */
+	readonly dirtyLog?: (line: string) => void;
 	/** Called now and then while the screen changes, and once at the end of the run. */
 	readonly screen?: (screen: TextCells) => void;
 }

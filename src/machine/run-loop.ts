@@ -45,6 +45,8 @@ export interface RunLoopParts {
 	readonly mayHear: () => boolean;
 	/** Called at every turn of the event loop. */
 	readonly turned: () => void;
+	/** Ends intervals of guest time; runs do not go beyond the end of one. */
+	readonly intervals?: { tick(now: number): void; readonly until: number } | undefined;
 	readonly trace: { readonly exits: TraceLine | undefined; readonly resets: TraceLine | undefined };
 }
 
@@ -97,6 +99,7 @@ export class RunLoop {
 		if (requests.resetKind !== undefined) this.reset();
 		const now = clock.tick();
 		clock.alarms.fireDue(now);
+		this.parts.intervals?.tick(now);
 		const budget = this.budget(now, mark);
 		if (requests.end !== undefined) return "end";
 		if (this.halted) return this.wait(now);
@@ -120,6 +123,8 @@ export class RunLoop {
 		let budget = clock.followsHost ? HOST_CLOCK_SLICE_NS : this.quantum;
 		const alarm = clock.alarms.next();
 		if (alarm !== undefined && alarm - now < budget) budget = alarm - now;
+		const interval = this.parts.intervals;
+		if (interval !== undefined && interval.until - now < budget) budget = interval.until - now;
 		if (left < budget) budget = left;
 		if (time < budget) budget = time;
 		return Math.max(budget, 1);

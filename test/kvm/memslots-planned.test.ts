@@ -53,7 +53,7 @@ describe("slots that follow a plan", () => {
 
 	test("of another address space are there", () => {
 		const { vm, slot } = planned();
-		new PlannedSlots(vm.slots, 1).apply([slot(0, 4)]);
+		new PlannedSlots(vm.slots, { addressSpace: 1 }).apply([slot(0, 4)]);
 		expect(vm.map()).toEqual([]);
 		expect(vm.slots.list(1).map((each) => each.slot)).toEqual([0x10000]);
 	});

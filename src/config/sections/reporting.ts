@@ -1,5 +1,5 @@
-import { choice, words } from "../kinds.ts";
-import { required } from "../option.ts";
+import { choice, path, words } from "../kinds.ts";
+import { optional, required } from "../option.ts";
 
 /** What `--trace` can show, one line per event. */
 export const TRACE_CATEGORIES = [
@@ -29,5 +29,11 @@ export const reporting = [
 		kind: words(...TRACE_CATEGORIES),
 		default: "none",
 		help: `what to trace on standard error, separated by commas: ${TRACE_CATEGORIES.join(", ")}, or all`,
+	}),
+	optional({
+		key: "dirtyLog",
+		name: "dirty-log",
+		kind: path,
+		help: "write to FILE, as lines of JSON, which pages the guest has stored to in each 10 ms of guest time",
 	}),
 ] as const;

@@ -101,9 +101,9 @@ export class PcMemory {
 		if (region !== undefined) this.devices.set(region, device);
 	}
 
-	/** From now on slots and MMIO ranges follow the map. */
-	follow(): void {
-		const slots = new PlannedSlots(this.vm.slots);
+	/** From now on slots and MMIO ranges follow the map; with `logDirty`, slots of RAM log which pages are stored to. */
+	follow(logDirty = false): void {
+		const slots = new PlannedSlots(this.vm.slots, { logDirty });
 		this.map.space.follow(({ ranges }) => {
 			slots.apply(planSlots(ranges, SLOT_SPLITS));
 			this.mmio.setRanges(ranges.flatMap((range) => this.mmioRange(range)));

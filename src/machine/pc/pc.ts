@@ -96,7 +96,7 @@ export class Pc implements Board {
 			memory.close();
 			throw error;
 		}
-		memory.follow();
+		memory.follow(config.dirtyLog !== undefined);
 	}
 
 	/** What the guest's RAM holds. */
