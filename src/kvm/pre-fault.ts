@@ -1,7 +1,7 @@
 import { PAGE_SIZE, type VmMemory } from "../vcpu/vm-memory.ts";
 import type { Errno, KvmResult } from "./errno.ts";
 import { KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, type MemSlots, type Slot } from "./memslots.ts";
-import { isU64 } from "./unsigned.ts";
+import { isU32, isU64 } from "./unsigned.ts";
 
 /** The argument of KVM_PRE_FAULT_MEMORY; on return, what is left to do. */
 export interface PreFaultMemory {
@@ -86,7 +86,8 @@ export class PreFault {
 		copy: (gpa: number, from: bigint, size: number) => boolean,
 	): KvmResult {
 		const { baseGfn, nrPages, flags, source } = range;
-		if (!isU64(baseGfn) || !isU64(nrPages) || !isU64(source) || (flags & ~MAP_MEMORY_FLAGS) !== 0) return "EINVAL";
+		if (!isU64(baseGfn) || !isU64(nrPages) || !isU64(source)) return "EINVAL";
+		if (!isU32(flags) || (flags & ~MAP_MEMORY_FLAGS) !== 0) return "EINVAL";
 		if (nrPages === 0n || (baseGfn + nrPages) * PAGE >= TWO_64) return "EINVAL";
 		if ((flags & MAP_MEMORY_FLAG.private) !== 0) return "EOPNOTSUPP";
 		const write = (flags & MAP_MEMORY_FLAG.write) !== 0;

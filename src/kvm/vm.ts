@@ -1,3 +1,4 @@
+import { UserError } from "../base/errors.ts";
 import { loadCore } from "../vcpu/core/load.ts";
 import { F } from "../vcpu/layout.ts";
 import { Processor, type ProcessorHost } from "../vcpu/processor.ts";
@@ -120,9 +121,11 @@ export class Vm {
 
 	/**
 	 * Host memory that slots can name.
-	 * @throws UserError when it does not fit: everything together stays below 4 GiB.
+	 * @throws UserError when it does not fit: everything together stays below 4 GiB; or is no number of bytes.
 	 */
 	allocate(bytes: number): HostBuffer {
+		if (!Number.isSafeInteger(bytes) || bytes <= 0)
+			throw new UserError(`cannot allocate ${bytes} bytes of guest memory`);
 		return this.backing.allocate(bytes);
 	}
 
