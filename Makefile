@@ -9,7 +9,7 @@ help: ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 node_modules/.package-lock.json: package.json package-lock.json
-	npm ci --no-audit --no-fund --loglevel error
+	npm ci --no-audit --no-fund --no-update-notifier --loglevel error
 	@touch $@
 
 install: node_modules/.package-lock.json ## install dependencies from the lock file
