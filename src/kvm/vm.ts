@@ -129,6 +129,13 @@ export class Vm {
 		return this.backing.allocate(bytes);
 	}
 
+	/** Host memory with this content to begin with. Guest memory is the VM's own: bytes from elsewhere are copied. Throws as {@link allocate}. */
+	allocateCopy(content: Uint8Array): HostBuffer {
+		const buffer = this.allocate(content.length);
+		buffer.view.set(content);
+		return buffer;
+	}
+
 	/**
 	 * mprotect(2) on host memory of {@link allocate}: how the guest may use it from now on, also between an exit and its completion.
 	 * Where it may not, {@link Vcpu.run} returns EFAULT.

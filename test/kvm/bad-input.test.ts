@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { UserError } from "../../src/base/errors.ts";
 import { EventFd, isErrno, type KvmResult, MEM_OP, type MemOp } from "../../src/kvm/index.ts";
 import { COMMANDS, Guest, PAGE } from "./selftests/guest.ts";
 
@@ -148,3 +149,12 @@ test("whatever bytes a guest runs, nothing is thrown and every run comes back", 
 		}
 	}
 }, 60_000);
+
+test("content from elsewhere is copied, and what is no number of bytes is refused", async () => {
+	const { vm } = await Guest.create("interpreter", { code: COMMANDS });
+	const content = Uint8Array.from([1, 2, 3]);
+	const buffer = vm.allocateCopy(content);
+	content[0] = 9;
+	expect([...buffer.view]).toEqual([1, 2, 3]);
+	for (const bad of [0, ...NOT_U32]) expect(() => vm.allocate(bad)).toThrow(UserError);
+});
