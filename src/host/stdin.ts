@@ -1,5 +1,6 @@
 import { fstatSync, readSync } from "node:fs";
 import type { ByteSource } from "./byte-source.ts";
+import { isNullDevice } from "./terminal.ts";
 
 /** Bytes kept in hand before reading from standard input pauses. */
 const ENOUGH = 65536;
@@ -80,14 +81,11 @@ class FileSource implements ByteSource {
 	onArrival(): void {}
 }
 
-/** Linux's device number of /dev/null. */
-const NULL_DEVICE = 0x103;
-
 /** A regular file, or /dev/null: reading it never waits. */
 function isFile(descriptor: number): boolean {
 	try {
 		const stat = fstatSync(descriptor);
-		return stat.isFile() || (stat.isCharacterDevice() && stat.rdev === NULL_DEVICE);
+		return stat.isFile() || isNullDevice(stat);
 	} catch {
 		// Closed: an empty stream.
 		return false;
