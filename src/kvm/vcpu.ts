@@ -43,6 +43,8 @@ export interface VcpuParts {
 	readonly ring: DirtyRing | undefined;
 	/** A port write that something in the hypervisor takes. `words`: up to eight bytes. */
 	writePort(port: number, size: number, words: Uint32Array): boolean;
+	/** Whether the VM has this vCPU only. */
+	alone(): boolean;
 	/** Stores on the hypervisor's own account. */
 	readonly store: Store;
 	/** Copies from host memory into guest memory as user space does. @returns false where one of them is missing. */
@@ -209,7 +211,8 @@ export class Vcpu {
 	 */
 	async setEngine(engine: "interpreter" | "compiled", heat = 200): Promise<void> {
 		const { UnitCompiler } = await import("../vcpu/jit/compiler.ts");
-		this.processor.setCompiler(engine === "compiled" ? new UnitCompiler(this.processor, heat) : undefined);
+		const compiles = engine === "compiled" && this.parts.alone();
+		this.processor.setCompiler(compiles ? new UnitCompiler(this.processor, heat) : undefined);
 	}
 
 	/** KVM_GET_REGS. */

@@ -304,6 +304,7 @@ export class Vm {
 			processor,
 			preFault: this.preFault,
 			ring: this.ringBytes === 0 ? undefined : new DirtyRing(processor, this.slots, this.ringBytes),
+			alone: () => this.vcpus.size === 1,
 			writePort: (port, size, words) => !this.bus.isEmpty && this.bus.write(port, size, 1, words),
 			store: (gpa, bytes) => {
 				this.memOp({ gaddr: gpa, flags: 0, size: bytes.length, op: MEM_OP.absoluteWrite, buf: bytes });
