@@ -20,6 +20,8 @@ export class FunctionBuilder implements Callee {
 	private readonly code = new ByteWriter();
 	private readonly locals: ValueType[] = [];
 	private readonly free: Partial<Record<ValueType, Local[]>> = {};
+	/** Locals taken and not given back in the innermost {@link scope}. */
+	private taken: Set<Local> | undefined;
 	private depth = 0;
 
 	constructor(
@@ -52,6 +54,7 @@ export class FunctionBuilder implements Callee {
 		const reused = this.free[type]?.pop();
 		const local = reused ?? new Local(type, this.params.length + this.locals.length);
 		if (!reused) this.locals.push(type);
+		this.taken?.add(local);
 		if (init !== undefined) this.set(local, init);
 		return local;
 	}
@@ -67,7 +70,21 @@ export class FunctionBuilder implements Callee {
 			const list = this.free[local.type] ?? [];
 			this.free[local.type] = list;
 			list.push(local);
+			this.taken?.delete(local);
 		}
+	}
+
+	/**
+	 * Gives back, behind `body`, every local that it has taken and not given back. Each branch to a common place costs an engine memory
+	 * for each local: long functions need few.
+	 */
+	scope(body: () => void): void {
+		const outer = this.taken;
+		const taken = new Set<Local>();
+		this.taken = taken;
+		body();
+		this.taken = outer;
+		this.release(...taken);
 	}
 
 	set(local: Local, value: Arg): void {

@@ -360,13 +360,15 @@ export class UnitPrinter {
 		for (const instruction of block.instructions) {
 			if (terminator.kind === "handler" && index === count - 1) break;
 			current = instruction;
-			known = compiled.flagsKnown;
-			compiled.start(instruction);
-			known = compiled.flagsKnown;
-			emitInstruction(instruction.decoded.instance!, compiled, (loads) => {
-				compiled.loads = loads;
+			// No value but what is in the state's locals outlives an instruction.
+			f.scope(() => {
+				known = compiled.flagsKnown;
+				compiled.start(instruction);
+				known = compiled.flagsKnown;
+				emitInstruction(instruction.decoded.instance!, compiled, (loads) => {
+					compiled.loads = loads;
+				});
 			});
-			f.release(...compiled.loads);
 			index++;
 		}
 		if (terminator.kind === "handler") {
