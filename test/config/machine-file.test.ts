@@ -44,6 +44,7 @@ expect: ["ready", "login:"]
 fail-on: panic
 rom-writes: log
 result: result.json
+dirty-log: pages.jsonl
 engine: interpreter
 clock: host
 rtc: 2000-01-01
@@ -70,6 +71,7 @@ trace: [mmio, ports]
 			failOn: ["panic"],
 			romWrites: "log",
 			result: "result.json",
+			dirtyLog: "pages.jsonl",
 			engine: "interpreter",
 			clock: "host",
 			rtc: Date.UTC(2000, 0, 1),
