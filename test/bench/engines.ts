@@ -15,13 +15,14 @@ export interface Engine {
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const MEGABYTES = 64;
 
-function tsvmm(name: string): Engine {
+/** `choice` is what the user gives to --engine. */
+function tsvmm(name: string, choice: string): Engine {
 	return {
 		name,
 		command: (rom) => [
 			process.execPath,
 			path("../../bin/tsvmm"),
-			...["run", "--bios", rom, "--memory", `${MEGABYTES}M`, "--serial", "stdio", "--engine", name, "--log", "error"],
+			...["run", "--bios", rom, "--memory", `${MEGABYTES}M`, "--serial", "stdio", "--engine", choice, "--log", "error"],
 		],
 		status: 0,
 		missing: () => undefined,
@@ -29,8 +30,9 @@ function tsvmm(name: string): Engine {
 }
 
 export const engines: readonly Engine[] = [
-	tsvmm("interpreter"),
-	tsvmm("compiled"),
+	tsvmm("interpreter", "interpreter"),
+	// What users get: the interpreter for cold code, the compiler for hot code.
+	tsvmm("compiled", "auto"),
 	{
 		name: "v86",
 		command: (rom) => [process.execPath, "--import", "tsx", path("v86.ts"), rom, String(MEGABYTES)],
