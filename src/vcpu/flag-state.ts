@@ -28,3 +28,6 @@ export function widthOfB(kind: FlagKind, width: Width): Width {
 export function widthOfA(kind: FlagKind, width: Width): Width {
 	return kind === "explicit" ? 32 : width;
 }
+
+/** The number of flags that are spelled out. */
+export const EXPLICIT_FLAGS = flagNumber("explicit", 32);

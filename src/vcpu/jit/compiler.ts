@@ -232,6 +232,8 @@ export class UnitCompiler implements Compiler {
 			handlers.set(instance.id, m.import(name, ["i32", "i32"], ["i32"]));
 			env[name] = processor.table.get(handlerIndex(instance));
 		}
+		const readFlags = m.import("readFlags", ["i32"], ["i32"]);
+		env["readFlags"] = processor.core["readFlags"];
 		const touch = fills ? m.import("touch", ["i32", "i32", "i32", "i32"], ["i32"]) : undefined;
 		if (touch) env["touch"] = processor.core["touch"];
 		const printed = new UnitPrinter(m, `unit_${roots[0]!.toString(16)}`, {
@@ -243,6 +245,7 @@ export class UnitCompiler implements Compiler {
 			generationWord,
 			missWord: missWord || this.allocate(4),
 			touch,
+			readFlags,
 			allocate: (size) => this.allocate(size),
 			words: this.words,
 			handler: (instance) => handlers.get(instance.id)!,

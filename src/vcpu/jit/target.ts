@@ -13,7 +13,7 @@ import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { flagInputs, printFlagExpr } from "../core/flags.ts";
 import { loadWidth, storeWidth } from "../core/handlers.ts";
 import type { FlagValuesPrinter, Place, Target } from "../emitter.ts";
-import { ARITHMETIC_FLAGS, flagNumber, flagNumbers } from "../flag-state.ts";
+import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS, flagNumber, flagNumbers } from "../flag-state.ts";
 import { ACCESS, F, KEY, SEG, segmentOffset, TLB, TLB_BYTES } from "../layout.ts";
 import type { UnitInstruction } from "./discover.ts";
 
@@ -75,6 +75,8 @@ export interface UnitFrame {
 	leave(missed?: boolean): void;
 	/** The core's `touch`, for units that miss the TLB often; the others leave. */
 	readonly touch: Callee | undefined;
+	/** Makes flags of a kind that is not told apart here explicit ones. */
+	spellFlags(): void;
 	/** Notes that a register is written. */
 	wrote(register: number): void;
 	/** Ends the block: a jump of the current instruction. `target` is i32. */
@@ -101,14 +103,14 @@ export class CompiledTarget implements Target {
 	start(instruction: UnitInstruction): void {
 		this.instruction = instruction;
 		this.temporaries = [];
-		// Before anything is stored: behind a store there is no way back to the interpreter.
 		const known = this.flagsKnown;
 		const { instance } = instruction.decoded;
 		if (known.kind === "dynamic" && known.others && instance && readsFlags(instance)) {
 			const { fk } = this.frame;
-			const kinds = known.known.slice(0, MOST_KINDS);
+			const kinds = known.known.filter((number) => number !== EXPLICIT_FLAGS).slice(0, MOST_KINDS - 1);
+			kinds.push(EXPLICIT_FLAGS);
 			const told = kinds.map((number) => fk.eq(number)).reduce<Ex>((all, one) => all.or(one), i32(0));
-			this.leaveIf(told.eqz());
+			this.f.if(told.eqz(), () => this.frame.spellFlags());
 			this.flagsKnown = { kind: "dynamic", known: kinds, others: false };
 		}
 	}

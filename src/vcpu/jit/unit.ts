@@ -4,7 +4,7 @@ import { type Callee, type Ex, i32, type Local } from "../../wasm/expression.ts"
 import { call, type FunctionBuilder, type Label } from "../../wasm/function.ts";
 import type { ModuleBuilder } from "../../wasm/module.ts";
 import { emitInstruction } from "../emitter.ts";
-import { flagNumber } from "../flag-state.ts";
+import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS, flagNumber } from "../flag-state.ts";
 import { F, GPRS, KEY, REC_SIZE, SEG, STATUS, segmentOffset } from "../layout.ts";
 import { writeRecord } from "../predecode.ts";
 import type { UnitBlock, UnitInstruction } from "./discover.ts";
@@ -44,6 +44,8 @@ export interface UnitPlan {
 	readonly missWord: number;
 	/** The core's `touch`, to fill the TLB without leaving. */
 	readonly touch: Callee | undefined;
+	/** The core's `readFlags`. */
+	readonly readFlags: Callee;
 	/** The core's handler of an instance, imported into the unit's module. */
 	handler(instance: Instance): Callee;
 }
@@ -352,6 +354,7 @@ export class UnitPrinter {
 			leave: (missed) =>
 				this.leave(current!.ip, count - index, known, missed ? UNIT_RESULT.miss : UNIT_RESULT.interpret),
 			touch: this.plan.touch,
+			spellFlags: () => this.spellFlags(),
 			wrote: (register) => this.written.add(register),
 			branch: (target, when) => this.branch(block, target, when, compiled.flagsKnown, fallThrough),
 		};
@@ -375,6 +378,16 @@ export class UnitPrinter {
 			this.callHandler(block.instructions.at(-1)!, terminator, compiled.flagsKnown, fallThrough);
 		} else if (terminator.kind === "fall") this.goTo(terminator.next, compiled.flagsKnown, fallThrough);
 		else if (terminator.kind === "interpret") this.leave(terminator.ip, 0, compiled.flagsKnown, UNIT_RESULT.interpret);
+	}
+
+	/** Makes flags of whatever kind explicit ones. */
+	private spellFlags(): void {
+		const { f, st, plan } = this;
+		f.store("i32", st, this.fa, F.flagA.offset);
+		f.store("i32", st, this.fb, F.flagB.offset);
+		F.flagKind.set(f, st, this.fk);
+		f.set(this.fa, call(plan.readFlags, st).and(ARITHMETIC_FLAGS));
+		f.set(this.fk, EXPLICIT_FLAGS);
 	}
 
 	private spill(): void {
