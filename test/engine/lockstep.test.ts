@@ -336,9 +336,9 @@ const START_32: Code = (() => {
 			// mov dword [0x1ff0], 0x200007ff; mov dword [0x1ff4], 0; lidt [0x1ff0]
 			...[0xc7, 0x05, ...u32(0x1ff0), ...u32(0x200007ff), 0xc7, 0x05, ...u32(0x1ff4), ...u32(0)],
 			...[0x0f, 0x01, 0x1d, ...u32(0x1ff0)],
-			// mov esi, program in ROM; mov edi, program; mov ecx, bytes; rep movsb; jmp handler
+			// mov esi, program in ROM; mov edi, program; mov ecx, bytes; rep movsb; mov esp, 0x18000; push handler; ret
 			...[0xbe, ...u32(0xf0000 + ROM_PROGRAM), 0xbf, ...u32(PROGRAM), 0xb9, ...u32(PROGRAM_BYTES), 0xf3, 0xa4],
-			...[0x68, ...u32(0xf0000 + ROM_HANDLER), 0xc3],
+			...[0xbc, ...u32(0x18000), 0x68, ...u32(0xf0000 + ROM_HANDLER), 0xc3],
 		],
 		IN_32,
 	);
