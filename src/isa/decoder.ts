@@ -1,4 +1,3 @@
-import { GPR } from "./registers.ts";
 import type { Form, Instance, InstructionTable } from "./table.ts";
 
 /** Longest instruction, bytes (SDM 2 2.3.11). */
@@ -276,5 +275,3 @@ export class Decoder {
 export function isHighByte(register: number, rex: number): boolean {
 	return rex === 0 && register >= 4 && register < 8;
 }
-
-export const REGISTER_COUNT = GPR.length;

@@ -1,4 +1,3 @@
-import { SEGMENT } from "../isa/registers.ts";
 import type { Arg, Ex } from "../wasm/expression.ts";
 import type { FunctionBuilder } from "../wasm/function.ts";
 
@@ -469,5 +468,3 @@ export const EXIT = {
 	/** Not KVM's: code must be decoded; answered by the engine, never seen outside. */
 	translate: 257,
 } as const;
-
-export const SEGMENT_COUNT = Object.keys(SEGMENT).length;

@@ -1,6 +1,6 @@
 import { assert } from "../base/errors.ts";
 import { ByteWriter } from "./bytes.ts";
-import { type Arg, Call, type Callee, type Ex, emitStore, i32, Local, literal } from "./expression.ts";
+import { type Arg, Call, type Callee, type Ex, emitStore, Local, literal } from "./expression.ts";
 import { OP, STORES, type StoreKind, VALUE_TYPES, type ValueType } from "./opcodes.ts";
 
 /** A branch target. Only valid inside the body that received it. */
@@ -321,5 +321,3 @@ function callOf(callee: Callee, args: readonly Arg[]): StatementCall {
 		args.map((arg, i) => literal(callee.params[i] ?? "i32", arg)),
 	);
 }
-
-export const TRUE = i32(1);

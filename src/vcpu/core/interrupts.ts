@@ -2,7 +2,7 @@ import { RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
 import { type Arg, type Ex, i32, i64 } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ACCESS, ATTR, EXIT, F, GPRS, GUEST_DEBUG, PENDING, SEG, STATUS, segmentOffset } from "../layout.ts";
-import { CR0, CR4, DR6, EFLAGS } from "./control-bits.ts";
+import { CR0, CR4, DR6, DR7, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import {
 	attributesOf,
@@ -61,7 +61,6 @@ const IDT = 2;
  */
 const NO_FAULTS = (1 << VECTOR.DB) | (1 << VECTOR.BP) | (1 << VECTOR.OF) | (1 << VECTOR.MC);
 
-const DR7_GD = 0x2000;
 /** Offset of the permission map's base in a 32-bit TSS; the redirection map is the 32 bytes before it (SDM 3A 20.3.3). */
 const MAP_BASE = 102;
 const REDIRECTION_BYTES = 32;
@@ -350,7 +349,7 @@ function defineDeliver(core: Core): void {
 		f.if(kind.eq(EVENT.exception).and(vector.eq(VECTOR.PF)), () => F.cr2.set(f, st, F.faultAddress.of(st)));
 		f.if(debug, () => {
 			F.dr.set(f, st, F.dr.of(st, 48).or(F.faultDr6.of(st).extU()), 48);
-			F.dr.set(f, st, F.dr.of(st, 56).and(~DR7_GD), 56);
+			F.dr.set(f, st, F.dr.of(st, 56).and(~DR7.gd), 56);
 		});
 		const status = f.let(call(core.fn("dispatchEvent"), st, rec, vector, code, kind));
 		// Kept for another try where an exit has to be answered first.

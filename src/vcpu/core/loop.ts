@@ -21,12 +21,9 @@ import {
 	STATUS,
 	segmentOffset,
 } from "../layout.ts";
+import { DR6, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 
-const EFLAGS_TF = 0x100;
-const EFLAGS_IF = 0x200;
-const EFLAGS_RF = 0x10000;
-const DR6_BS = 0x4000;
 /** Results of a unit from here on up are for the compiler (jit/unit.ts). */
 const UNIT_ATTENTION = 3;
 const HANDLER = { params: ["i32", "i32"], results: ["i32"] } as const;
@@ -253,7 +250,7 @@ function defineBoundary(core: Core): void {
 					f.call(core.fn("interrupt"), st, VECTOR.NMI);
 					f.br(again);
 				});
-				f.if(F.eflags.of(st).and(EFLAGS_IF).ne(0), () => {
+				f.if(F.eflags.of(st).and(EFLAGS.if).ne(0), () => {
 					const queued = f.let(F.interruptQueued.of(st));
 					f.if(queued.geS(0), () => {
 						F.interruptQueued.set(f, st, -1);
@@ -272,7 +269,7 @@ function defineBoundary(core: Core): void {
 					F.pending.set(f, st, pending().and(~PENDING.interrupt)),
 				);
 			});
-			f.if(F.windowRequest.of(st).ne(0).and(shadow.eqz()).and(F.eflags.of(st).and(EFLAGS_IF).ne(0)), () => {
+			f.if(F.windowRequest.of(st).ne(0).and(shadow.eqz()).and(F.eflags.of(st).and(EFLAGS.if).ne(0)), () => {
 				f.return(EXIT.irqWindowOpen);
 			});
 		});
@@ -282,7 +279,7 @@ function defineBoundary(core: Core): void {
 	/** `codeBreakpoint(state, linear)` → 1 with #DB pending where DR0–DR3 break on this instruction. */
 	core.define("codeBreakpoint", ["i32", "i64"], ["i32"], (f) => {
 		const [st, linear] = [f.param(0), f.param(1)];
-		f.returnIf(F.eflags.of(st).and(EFLAGS_RF).ne(0), 0);
+		f.returnIf(F.eflags.of(st).and(EFLAGS.rf).ne(0), 0);
 		const dr7 = f.let(F.breakControl.of(st));
 		const forUser = f.let(F.guestDebug.of(st).and(GUEST_DEBUG.hardware).ne(0));
 		const addresses = f.let(st.add(i32(F.debugAddress.offset).when(forUser, F.dr.offset)));
@@ -366,7 +363,7 @@ function defineRun(core: Core): void {
 					.or(F.faultPending.of(st))
 					.or(F.shadow.of(st))
 					.or(F.replaying.of(st))
-					.or(flags.and(EFLAGS_TF | EFLAGS_RF))
+					.or(flags.and(EFLAGS.tf | EFLAGS.rf))
 					.or(dr7.and(0xff))
 					.or(stepping)
 					.or(F.windowRequest.of(st)),
@@ -380,7 +377,7 @@ function defineRun(core: Core): void {
 					F.shadow
 						.of(st)
 						.or(F.replaying.of(st))
-						.or(flags.and(EFLAGS_TF | EFLAGS_RF))
+						.or(flags.and(EFLAGS.tf | EFLAGS.rf))
 						.or(dr7.and(0xff))
 						.or(stepping),
 				);
@@ -423,7 +420,7 @@ function defineRun(core: Core): void {
 			// One instruction at a time.
 			const shadow = f.let(F.shadow.of(st));
 			F.shadow.set(f, st, 0);
-			F.eflags.set(f, st, flags.and(~EFLAGS_RF));
+			F.eflags.set(f, st, flags.and(~EFLAGS.rf));
 			F.trapOff.set(f, st, 0);
 			F.blockIp.set(f, st, F.rip.of(st));
 			F.budget.set(f, st, F.budget.of(st).sub(1));
@@ -432,7 +429,7 @@ function defineRun(core: Core): void {
 				// Not done: it will run again, or fault, with what held before.
 				f.if(F.faultPending.of(st).eqz(), () => {
 					F.shadow.set(f, st, shadow);
-					F.eflags.set(f, st, F.eflags.of(st).or(flags.and(EFLAGS_RF)));
+					F.eflags.set(f, st, F.eflags.of(st).or(flags.and(EFLAGS.rf)));
 				});
 				f.br(next);
 			});
@@ -441,11 +438,11 @@ function defineRun(core: Core): void {
 			F.portAnswered.set(f, st, 0);
 			f.call(core.fn("forgetReads"), st);
 			f.if(stepping, () => {
-				F.stepDr6.set(f, st, F.stepDr6.of(st).or(DR6_BS));
+				F.stepDr6.set(f, st, F.stepDr6.of(st).or(DR6.bs));
 				F.pending.set(f, st, F.pending.of(st).or(PENDING.step));
 			});
-			f.if(flags.and(EFLAGS_TF).ne(0).and(F.trapOff.of(st).eqz()), () => {
-				F.faultDr6.set(f, st, F.faultDr6.of(st).or(DR6_BS));
+			f.if(flags.and(EFLAGS.tf).ne(0).and(F.trapOff.of(st).eqz()), () => {
+				F.faultDr6.set(f, st, F.faultDr6.of(st).or(DR6.bs));
 				F.pending.set(f, st, F.pending.of(st).or(PENDING.debug));
 			});
 			f.br(next);

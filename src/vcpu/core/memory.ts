@@ -21,6 +21,7 @@ import {
 	TX_SIZE,
 } from "../layout.ts";
 import { KVM_MEM_READONLY, SLOT_FLAGS } from "../slot-table.ts";
+import { CR0, CR4, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import { WALK } from "./walk.ts";
 
@@ -30,12 +31,8 @@ const KIND_NOTHING = 2;
 
 /** What `watch` is told of a port access instead of 0 read, 1 write. */
 export const WATCH_PORT = 2;
-const CR4_DE = 8;
 
 /** CR0.AM and EFLAGS.AC, with CPL 3, check alignment (SDM 3A 6.15, #AC). */
-const CR0_AM = 0x40000;
-const EFLAGS_AC = 0x40000;
-const EFLAGS_VM = 0x20000;
 
 function bytesUntilPageEnd(linear: Ex): Ex {
 	return i32(4096).sub(linear.wrap().and(0xfff));
@@ -209,7 +206,7 @@ function defineRunIoList(core: Core): void {
 		F.exitIp.set(f, st, ip);
 		F.exitLinear.set(f, st, SEG.base.of(cs).add(ip).and(F.linearMask.of(st)));
 		F.exitCs.set(f, st, SEG.selector.of(cs));
-		F.exitMode.set(f, st, F.modeKey.of(st).or(F.eflags.of(st).and(EFLAGS_VM)));
+		F.exitMode.set(f, st, F.modeKey.of(st).or(F.eflags.of(st).and(EFLAGS.vm)));
 		F.writeCount.set(f, st, count.add(1));
 		F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
 	});
@@ -481,8 +478,8 @@ export function defineChecks(core: Core): void {
 	core.define("checkAlignment", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
 		const [st, linear, bytes, access] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		f.returnIf(access.and(ACCESS.user).eqz(), 0);
-		f.returnIf(F.cr0.of(st).wrap().and(CR0_AM).eqz(), 0);
-		f.returnIf(F.eflags.of(st).and(EFLAGS_AC).eqz(), 0);
+		f.returnIf(F.cr0.of(st).wrap().and(CR0.am).eqz(), 0);
+		f.returnIf(F.eflags.of(st).and(EFLAGS.ac).eqz(), 0);
 		f.returnIf(linear.wrap().and(bytes.sub(1)).eqz(), 0);
 		f.return(call(core.fn("raise"), st, VECTOR.AC, 0));
 	});
@@ -492,7 +489,7 @@ export function defineChecks(core: Core): void {
 		f.returnIf(dr7.and(0xff).eqz(), 0);
 		const isPort = f.let(write.eq(WATCH_PORT));
 		// Without CR4.DE there are no breakpoints on ports (SDM 3B 17.2.4).
-		f.returnIf(isPort.and(F.cr4.of(st).wrap().and(CR4_DE).eqz()), 0);
+		f.returnIf(isPort.and(F.cr4.of(st).wrap().and(CR4.de).eqz()), 0);
 		const forUser = f.let(F.guestDebug.of(st).and(GUEST_DEBUG.hardware).ne(0));
 		const addresses = f.let(st.add(i32(F.debugAddress.offset).when(forUser, F.dr.offset)));
 		const n = f.local("i32", 0);

@@ -2,13 +2,9 @@ import { SEGMENT } from "../../isa/registers.ts";
 import { type Ex, i64 } from "../../wasm/expression.ts";
 import type { FunctionBuilder } from "../../wasm/function.ts";
 import { ATTR, F, GUEST_DEBUG, KEY, SEG, SEG_SIZE, SEGMENTS, segmentOffset, TLB_BYTES } from "../layout.ts";
+import { CR0, EFER, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 
-const CR0_PE = 1;
-const CR0_AM = 0x40000;
-const EFLAGS_VM = 0x20000;
-const EFLAGS_AC = 0x40000;
-const EFER_LMA = 0x400;
 /** Limit of a segment of 4 GiB; an access that runs over its end goes on at 0, as processors do it (SDM 3A 5.3 leaves it open). */
 const WHOLE = 0xffffffffn;
 /** The last byte of an access that runs over the end is below this. */
@@ -16,12 +12,12 @@ const WRAPS = 0x1ffffffffn;
 
 /** 1 in real and virtual-8086 mode. */
 export function isReal(st: Ex): Ex {
-	return F.cr0.of(st).wrap().and(CR0_PE).eqz().or(F.eflags.of(st).and(EFLAGS_VM).ne(0));
+	return F.cr0.of(st).wrap().and(CR0.pe).eqz().or(F.eflags.of(st).and(EFLAGS.vm).ne(0));
 }
 
 /** 1 in virtual-8086 mode. */
 export function isV86(st: Ex): Ex {
-	return F.eflags.of(st).and(EFLAGS_VM).ne(0);
+	return F.eflags.of(st).and(EFLAGS.vm).ne(0);
 }
 
 /** Address of the hidden part of segment register `n`. */
@@ -87,7 +83,7 @@ export function defineMode(core: Core): void {
 		const key = f.local("i32", 0);
 		const code = f.let(attributes("cs"));
 		const stack32 = f.let(attributes("ss").and(ATTR.big).ne(0));
-		const long = f.let(F.efer.of(st).wrap().and(EFER_LMA).ne(0).and(code.and(ATTR.long).ne(0)));
+		const long = f.let(F.efer.of(st).wrap().and(EFER.lma).ne(0).and(code.and(ATTR.long).ne(0)));
 		F.linearMask.set(f, st, i64(-1).when(long, 0xffffffffn));
 		F.stackMask.set(f, st, i64(-1).when(long, i64(0xffffffffn).when(stack32, 0xffffn)));
 		f.set(key, code.and(ATTR.big).ne(0).mul(KEY.code32).or(stack32.mul(KEY.stack32)).or(long.mul(KEY.long)));
@@ -104,7 +100,7 @@ export function defineMode(core: Core): void {
 		const user = f.let(F.cpl.of(st).eq(3));
 		f.set(key, key.or(flat.mul(KEY.flat)).or(user.mul(KEY.user)).or(isReal(st).mul(KEY.real)));
 		F.modeKey.set(f, st, key);
-		const aligned = f.let(user.and(F.cr0.of(st).wrap().and(CR0_AM).ne(0)).and(F.eflags.of(st).and(EFLAGS_AC).ne(0)));
+		const aligned = f.let(user.and(F.cr0.of(st).wrap().and(CR0.am).ne(0)).and(F.eflags.of(st).and(EFLAGS.ac).ne(0)));
 		const forUser = F.guestDebug.of(st).and(GUEST_DEBUG.hardware).ne(0);
 		const control = f.let(
 			F.debugControl

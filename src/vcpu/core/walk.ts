@@ -18,6 +18,7 @@ import {
 	SLOT_LAST,
 	SLOT_PAGES,
 } from "../slot-table.ts";
+import { CR0, CR4, EFER } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 
 /** Bits of {@link F.walkFlags}: what the translation allows. */
@@ -33,13 +34,6 @@ export const WALK = {
 const ALL = WALK.writable | WALK.user | WALK.executable | WALK.dirty;
 
 const PTE = { present: 1, write: 2, user: 4, accessed: 0x20, dirty: 0x40, large: 0x80, global: 0x100 } as const;
-const CR0_WP = 0x10000;
-const CR0_PG = 0x80000000;
-const CR4_PSE = 0x10;
-const CR4_PAE = 0x20;
-const CR4_PGE = 0x80;
-const EFER_LMA = 0x400;
-const EFER_NXE = 0x800;
 
 /** Slot lookup, dirty marking and the page walk: the first one-step translation's machinery. */
 export function defineWalk(core: Core): void {
@@ -50,12 +44,12 @@ export function defineWalk(core: Core): void {
 	defineWalkPae(core);
 	core.define("walk", ["i32", "i64", "i32"], ["i32"], (f) => {
 		const [st, linear, access] = [f.param(0), f.param(1), f.param(2)];
-		f.if(F.cr0.of(st).wrap().and(CR0_PG).eqz(), () => {
+		f.if(F.cr0.of(st).wrap().and(CR0.pg).eqz(), () => {
 			F.walkGpa.set(f, st, linear.and(F.physicalMask.of(st)));
 			F.walkFlags.set(f, st, ALL);
 			f.return(0);
 		});
-		f.if(F.cr4.of(st).wrap().and(CR4_PAE).ne(0), () => f.return(call(core.fn("walkPae"), st, linear, access)));
+		f.if(F.cr4.of(st).wrap().and(CR4.pae).ne(0), () => f.return(call(core.fn("walkPae"), st, linear, access)));
 		f.return(call(core.fn("walkLegacy"), st, linear, access));
 	});
 }
@@ -198,7 +192,7 @@ function wantsWrite(access: Ex): Ex {
 
 /** The error code of a page fault by this access. */
 function errorCode(st: Ex, access: Ex): Ex {
-	const nx = F.efer.of(st).wrap().and(EFER_NXE).ne(0).and(F.cr4.of(st).wrap().and(CR4_PAE).ne(0));
+	const nx = F.efer.of(st).wrap().and(EFER.nxe).ne(0).and(F.cr4.of(st).wrap().and(CR4.pae).ne(0));
 	return wantsWrite(access)
 		.shl(1)
 		.or(access.and(ACCESS.user))
@@ -232,7 +226,7 @@ function checkRights(walk: Walk, rights: Local): void {
 	f.if(
 		wantsWrite(access)
 			.and(rights.and(PTE.write).eqz())
-			.and(access.and(ACCESS.user).ne(0).or(F.cr0.of(st).wrap().and(CR0_WP).ne(0))),
+			.and(access.and(ACCESS.user).ne(0).or(F.cr0.of(st).wrap().and(CR0.wp).ne(0))),
 		() => fail(walk, 1),
 	);
 }
@@ -255,7 +249,7 @@ function defineWalkLegacy(core: Core): void {
 		const leafHost = f.local("i32", pdeHost);
 		const leaf = f.local("i32", pde);
 		f.if(
-			pde.and(PTE.large).ne(0).and(F.cr4.of(st).wrap().and(CR4_PSE).ne(0)),
+			pde.and(PTE.large).ne(0).and(F.cr4.of(st).wrap().and(CR4.pse).ne(0)),
 			() => {
 				// PSE-36: bits 16:13 are address bits 35:32; bits 21:17 are reserved (SDM 3A table 4-4).
 				f.if(pde.and(0x3e0000).ne(0), () => fail(walk, 1 | 8));
@@ -289,7 +283,7 @@ function defineWalkLegacy(core: Core): void {
 				.shrU(1)
 				.or(rights.and(PTE.user).shrU(1))
 				.or(WALK.executable)
-				.or(leaf.and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4_PGE).shrU(4)))
+				.or(leaf.and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4.pge).shrU(4)))
 				.or(leaf.and(PTE.dirty).shrU(2)),
 		);
 		f.return(0);
@@ -302,8 +296,8 @@ function defineWalkPae(core: Core): void {
 		const walk = startWalk(core, f);
 		const { st, linear, access } = walk;
 		const physicalMask = f.let(F.physicalMask.of(st));
-		const nxe = f.let(F.efer.of(st).wrap().and(EFER_NXE).ne(0));
-		const long = f.let(F.efer.of(st).wrap().and(EFER_LMA).ne(0));
+		const nxe = f.let(F.efer.of(st).wrap().and(EFER.nxe).ne(0));
+		const long = f.let(F.efer.of(st).wrap().and(EFER.lma).ne(0));
 		const reserved = f.let(F.physicalReserved.of(st).or(i64(0x8000000000000000n).when(nxe.eqz(), 0n)));
 		// Software's own in 4-level paging, reserved in PAE paging (SDM 3A tables 4-9 to 4-11).
 		f.if(long.eqz(), () => f.set(reserved, reserved.or(0x7ff0000000000000n)));
@@ -384,7 +378,7 @@ function defineWalkPae(core: Core): void {
 				.shrU(1)
 				.or(rights.and(PTE.user).shrU(1))
 				.or(executable.shl(2))
-				.or(entry.wrap().and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4_PGE).shrU(4)))
+				.or(entry.wrap().and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4.pge).shrU(4)))
 				.or(entry.wrap().and(PTE.dirty).shrU(2)),
 		);
 		f.return(0);
