@@ -1,4 +1,5 @@
 import type { Flag, Width } from "./expr.ts";
+import type { Feature } from "./features.ts";
 import type { OperandCode } from "./operand.ts";
 import type { Semantics } from "./semantics.ts";
 
@@ -22,6 +23,8 @@ export interface FormOptions {
 	readonly mode?: "i64" | "o64";
 	/** A memory operand addressed through (R)SP sees it after the pop (SDM 2B POP). */
 	readonly popsFirst?: boolean;
+	/** CPUID feature without which this encoding does not exist; the family's own if absent. */
+	readonly feature?: Feature;
 	/** The meaning depends on the operand size although no operand shows it. */
 	readonly sized?: boolean;
 	/** Values of ModRM.reg that exist (with `/r`); all if absent. */
@@ -49,6 +52,8 @@ export interface FamilyOptions {
 	/** Accesses memory as with LOCK even where the prefix is absent (SDM 3A 9.1.2.1). */
 	readonly lockImplied?: boolean;
 	readonly checks?: readonly Check[];
+	/** CPUID feature without which the instruction does not exist. */
+	readonly feature?: Feature;
 	/** A REP prefix has a meaning: string instructions. */
 	readonly repeat?: boolean;
 	/**

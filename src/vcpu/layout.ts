@@ -247,6 +247,27 @@ export const F = {
 	portBuffer: new Field(take(4096), 8),
 	/** Values of an instruction that pushes several: the first one is pushed first. */
 	words: new Field(take(33 * 8), 8),
+	/** YMM0–YMM15, 32 bytes each; the low halves are XMM0–XMM15. */
+	ymm: new Field(take(16 * 32, 32), 8),
+	/** x87 and MMX registers by physical number (TOP is ftop): 64-bit significand, then sign and exponent as 16 bits. */
+	fpr: new Field(take(8 * 16, 16), 8),
+	/** FPU control word; status word without TOP; TOP. */
+	fcw: f32(),
+	fsw: f32(),
+	ftop: f32(),
+	/** One bit per physical register: 1 where it is not empty (the tag byte of FXSAVE, SDM 1 10.5.1.1). */
+	ftags: f32(),
+	/** Last x87 instruction: opcode (11 bits), instruction and operand pointers with their selectors. */
+	fop: f32(),
+	fcs: f32(),
+	fds: f32(),
+	fip: f64(),
+	fdp: f64(),
+	mxcsr: f32(),
+	/** MXCSR exception bits (0–5) that the SSE instruction in hand has raised so far. */
+	floatRaised: f32(),
+	xcr0: f64(),
+	pkru: f32(),
 	/** Bits of CR4 and EFER that exist beyond those of a Pentium III: by the features that CPUID shows. */
 	cr4Extra: f64(),
 	eferBits: f64(),
