@@ -1,13 +1,10 @@
 import { assert } from "../../base/errors.ts";
 import type { Decoded } from "../../isa/decoder.ts";
-import { children, type Expr, type Flag, type StateName, type Width } from "../../isa/expr.ts";
+import type { Expr, Flag, StateName, Width } from "../../isa/expr.ts";
 import { conditionFor, type FlagKind, flagRule, packFlags } from "../../isa/flags.ts";
-import { knownValue } from "../../isa/known-value.ts";
-import { meaningValues } from "../../isa/meaning-values.ts";
 import type { Operand } from "../../isa/operand.ts";
 import { RBP, RSP, SEGMENT } from "../../isa/registers.ts";
 import type { FlagUpdate } from "../../isa/semantics.ts";
-import type { Instance } from "../../isa/table.ts";
 import { type Callee, type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { flagInputs, printFlagExpr } from "../core/flags.ts";
@@ -16,46 +13,13 @@ import type { FlagValuesPrinter, Place, Target } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS, flagNumber, flagNumbers } from "../flag-state.ts";
 import { ACCESS, F, KEY, SEG, segmentOffset, TLB, TLB_BYTES } from "../layout.ts";
 import type { UnitInstruction } from "./discover.ts";
+import { changesFlags, type FlagKnowledge, readsFlags } from "./flag-knowledge.ts";
 
 /** Kind and width behind each flag number. */
 const KINDS = new Map([...flagNumbers()].map((entry) => [entry.number, entry]));
 
-/** What is known of the lazy flags at a point of a unit: their kind, or the kinds that the local `fk` may say. */
-export type FlagKnowledge =
-	| { readonly kind: "static"; readonly number: number }
-	/** `others`: it may be a kind beyond `known`. */
-	| { readonly kind: "dynamic"; readonly known: readonly number[]; readonly others: boolean };
-
 /** Most kinds that code for reading flags tells apart. */
 const MOST_KINDS = 5;
-
-const flagReaders = new WeakMap<Instance, boolean>();
-
-/** Whether an instruction needs the flags from before: as a value, or to keep some of them. */
-export function readsFlags(instance: Instance): boolean {
-	let reads = flagReaders.get(instance);
-	if (reads === undefined) {
-		const { flags } = instance.meaning;
-		reads =
-			(flags?.kind === "explicit" && flags.mask !== ARITHMETIC_FLAGS) ||
-			[...meaningValues(instance.meaning)].some(mentionsFlags);
-		flagReaders.set(instance, reads);
-	}
-	return reads;
-}
-
-function mentionsFlags(expr: Expr): boolean {
-	return expr.node.kind === "flag" || expr.node.kind === "condition" || children(expr).some(mentionsFlags);
-}
-
-/** Whether an instruction changes the flags: a shift by an immediate tells; undefined where it depends on values. */
-export function changesFlags(decoded: Decoded, { when }: FlagUpdate): boolean | undefined {
-	if (!when) return true;
-	const operands = decoded.instance?.operands ?? [];
-	const first = operands.findIndex(({ immediateBytes }) => immediateBytes > 0);
-	const known = knownValue(when, (operand) => BigInt(operand === first ? decoded.immediate : decoded.immediate2));
-	return known === undefined ? undefined : known !== 0n;
-}
 
 /** What all instructions of a unit share. */
 export interface UnitFrame {

@@ -4,12 +4,13 @@ import { type Callee, type Ex, i32, type Local } from "../../wasm/expression.ts"
 import { call, type FunctionBuilder, type Label } from "../../wasm/function.ts";
 import type { ModuleBuilder } from "../../wasm/module.ts";
 import { emitInstruction } from "../emitter.ts";
-import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS, flagNumber } from "../flag-state.ts";
+import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS } from "../flag-state.ts";
 import { F, GPRS, KEY, REC_SIZE, SEG, STATUS, segmentOffset } from "../layout.ts";
 import { writeRecord } from "../predecode.ts";
 import type { UnitBlock, UnitInstruction } from "./discover.ts";
+import { analyseFlags, type FlagKnowledge } from "./flag-knowledge.ts";
 import { type Flow, structure } from "./structure.ts";
-import { CompiledTarget, changesFlags, type FlagKnowledge, type UnitFrame } from "./target.ts";
+import { CompiledTarget, type UnitFrame } from "./target.ts";
 
 /** What a unit returns to the run loop. */
 export const UNIT_RESULT = {
@@ -80,7 +81,7 @@ export class UnitPrinter {
 	private readonly site: Local;
 	private readonly numbers = new Map<number, number>();
 	private readonly order: UnitBlock[];
-	private readonly knowledge = new Map<number, FlagKnowledge>();
+	private readonly knowledge: readonly FlagKnowledge[];
 	private readonly targets = new Map<number, Target>();
 	private readonly written = new Set<number>();
 	private readonly sites: number[][] = [];
@@ -92,7 +93,7 @@ export class UnitPrinter {
 	private readonly map: number;
 	private head: Label | undefined;
 	/** Knowing nothing of the flags but what is likely in this unit. */
-	private anything: FlagKnowledge = { kind: "dynamic", known: [], others: true };
+	private readonly anything: FlagKnowledge;
 	private leaveAtSite: Label | undefined;
 	private leaveAtIp: Label | undefined;
 
@@ -113,6 +114,9 @@ export class UnitPrinter {
 		this.order.forEach((block, n) => {
 			this.numbers.set(block.ip, n);
 		});
+		const { knowledge, anything } = analyseFlags(this.order, (block) => this.directSuccessors(block));
+		this.knowledge = knowledge;
+		this.anything = anything;
 		const entries = this.order.filter((block) => block.entry).map((block) => block.ip);
 		this.mapFirst = Math.min(...entries);
 		this.mapSize = Math.max(...entries) - this.mapFirst + 1;
@@ -134,7 +138,6 @@ export class UnitPrinter {
 
 	print(): PrintedUnit {
 		const { f, st, plan } = this;
-		this.analyseFlags();
 		const checks = plan.allocate(this.order.length * 4);
 		this.order.forEach((block, n) => {
 			plan.words[(checks >> 2) + n] = block.ip;
@@ -208,43 +211,6 @@ export class UnitPrinter {
 						? [terminator.next]
 						: [];
 		return ips.map((ip) => this.numbers.get(ip)).filter((n) => n !== undefined);
-	}
-
-	/** What is known of the flags at the start of each block. */
-	private analyseFlags(): void {
-		const out = new Map<number, FlagKnowledge | undefined>();
-		const setters = new Set<number>();
-		for (const block of this.order) {
-			for (const { decoded } of block.instructions) {
-				const flags = decoded.instance?.meaning.flags;
-				if (flags) setters.add(flagNumber(flags.kind, flags.kind === "explicit" ? 32 : flags.width));
-			}
-		}
-		// Handlers leave flags spelled out.
-		if (this.order.some(({ terminator }) => terminator.kind === "handler")) setters.add(flagNumber("explicit", 32));
-		const anything: FlagKnowledge = { kind: "dynamic", known: likelyFirst(setters), others: true };
-		this.anything = anything;
-		const predecessors = new Map<number, number[]>();
-		for (const block of this.order) {
-			const from = this.numbers.get(block.ip)!;
-			for (const to of this.directSuccessors(block)) predecessors.set(to, [...(predecessors.get(to) ?? []), from]);
-		}
-		for (let changed = true; changed; ) {
-			changed = false;
-			this.order.forEach((block, n) => {
-				const before = JSON.stringify(this.knowledge.get(n));
-				const ins = (predecessors.get(n) ?? []).map((p) => out.get(p)).filter((known) => known !== undefined);
-				const known = block.entry ? anything : ins.length === 0 ? undefined : meet(ins, anything);
-				if (known) this.knowledge.set(n, known);
-				if (JSON.stringify(known) !== before) changed = true;
-				const after = known && (block.terminator.kind === "handler" ? anything : afterBlock(block, known));
-				if (JSON.stringify(after) !== JSON.stringify(out.get(n))) changed = true;
-				out.set(n, after);
-			});
-		}
-		this.order.forEach((_, n) => {
-			if (!this.knowledge.has(n)) this.knowledge.set(n, anything);
-		});
 	}
 
 	/**
@@ -333,7 +299,7 @@ export class UnitPrinter {
 	private block(block: UnitBlock, fallThrough: Label | undefined): void {
 		const { f } = this;
 		const count = block.instructions.length;
-		let known = this.knowledge.get(this.numbers.get(block.ip)!)!;
+		let known = this.knowledge[this.numbers.get(block.ip)!]!;
 		if (count > 0) {
 			f.if(this.budget.ltS(count), () => this.leave(block.ip, 0, known, UNIT_RESULT.interpret));
 			f.set(this.budget, this.budget.sub(count));
@@ -521,7 +487,7 @@ export class UnitPrinter {
 		}
 		const target = this.targets.get(number);
 		assert(target, "a block in reach");
-		this.announce(known, this.knowledge.get(number)?.kind === "dynamic");
+		this.announce(known, this.knowledge[number]?.kind === "dynamic");
 		if (target.dispatch) this.f.set(this.entry, number);
 		if (target.label !== fallThrough || target.dispatch) this.f.br(target.label);
 	}
@@ -530,53 +496,8 @@ export class UnitPrinter {
 		const number = this.numbers.get(ip);
 		const target = number === undefined ? undefined : this.targets.get(number);
 		const simple =
-			target && !target.dispatch && !(known.kind === "static" && this.knowledge.get(number!)?.kind === "dynamic");
+			target && !target.dispatch && !(known.kind === "static" && this.knowledge[number!]?.kind === "dynamic");
 		if (simple) this.f.brIf(target.label, when);
 		else this.f.if(when, () => this.goTo(ip, known, undefined));
 	}
-}
-
-/** Subtractions and logic first: those are what conditions mostly look at. */
-function likelyFirst(numbers: ReadonlySet<number>): number[] {
-	const rank = (n: number): number => [3, 4, 0, 5, 1, 6, 2, 7][n >> 2] ?? 8;
-	return [...numbers].sort((a, b) => rank(a) - rank(b) || a - b);
-}
-
-/** What holds whichever way a block is reached. */
-function meet(ins: readonly FlagKnowledge[], anything: FlagKnowledge): FlagKnowledge {
-	const [first] = ins;
-	if (first?.kind === "static" && ins.every((known) => known.kind === "static" && known.number === first.number))
-		return first;
-	const known = new Set<number>();
-	let others = false;
-	for (const each of ins) {
-		if (each.kind === "static") known.add(each.number);
-		else {
-			for (const number of each.known) known.add(number);
-			others ||= each.others;
-		}
-	}
-	if (others) return anything;
-	return { kind: "dynamic", known: likelyFirst(known), others };
-}
-
-/** What is known behind a block; must agree with what CompiledTarget does. */
-function afterBlock(block: UnitBlock, before: FlagKnowledge): FlagKnowledge {
-	let known = before;
-	for (const { decoded } of block.instructions) {
-		const flags = decoded.instance?.meaning.flags;
-		const changes = flags && changesFlags(decoded, flags);
-		if (!flags || changes === false) continue;
-		const number = flagNumber(flags.kind, flags.kind === "explicit" ? 32 : flags.width);
-		if (changes) known = { kind: "static", number };
-		else {
-			const earlier = known.kind === "static" ? [known.number] : known.known;
-			known = {
-				kind: "dynamic",
-				known: [...new Set([number, ...earlier])],
-				others: known.kind === "dynamic" && known.others,
-			};
-		}
-	}
-	return known;
 }
