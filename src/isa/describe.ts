@@ -79,6 +79,8 @@ const CHECKS: Record<Check, string> = {
 	v86iopl: "#GP(0) in virtual-8086 mode with IOPL below 3",
 	only64: "#UD outside 64-bit mode",
 	not64: "#UD in 64-bit mode",
+	fpuNoWait: "#NM where CR0.EM or CR0.TS is set",
+	fpu: "#NM where CR0.EM or CR0.TS is set; #MF where an unmasked x87 exception waits",
 };
 
 function describeForms(family: Family, forms: readonly Form[]): string {

@@ -13,7 +13,10 @@ export type Check =
 	| "v86iopl"
 	/** #UD outside / inside 64-bit mode. */
 	| "only64"
-	| "not64";
+	| "not64"
+	/** #NM where CR0.EM or CR0.TS is set; `fpu` also #MF where an unmasked x87 exception waits (SDM 1 8.6). */
+	| "fpuNoWait"
+	| "fpu";
 
 /** Facts about one encoding beyond its bytes and operands. */
 export interface FormOptions {

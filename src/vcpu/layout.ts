@@ -263,6 +263,19 @@ export const F = {
 	fds: f32(),
 	fip: f64(),
 	fdp: f64(),
+	/** Operands and result of the x87 operation in hand, as registers are stored. */
+	fpuA: new Field(take(16, 16), 8),
+	fpuB: new Field(take(16, 16), 8),
+	fpuResult: new Field(take(16, 16), 8),
+	/** Status-word bits 0–6 that it raises; not 0: the result was rounded away from zero (C1). */
+	fpuRaised: f32(),
+	fpuUp: f32(),
+	/** Numbers of transcendental functions in the making (core/x87/wide.ts). */
+	wide: new Field(take(16 * 32, 16), 8),
+	/** Not 0: the host takes FERR#, the interrupt that stands for #MF while CR0.NE is 0. */
+	ferrHost: f32(),
+	/** IGNNE#: x87 errors are ignored while CR0.NE is 0, until none is left. */
+	fpuIgnore: f32(),
 	mxcsr: f32(),
 	/** MXCSR exception bits (0–5) that the SSE instruction in hand has raised so far. */
 	floatRaised: f32(),

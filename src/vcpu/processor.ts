@@ -59,6 +59,11 @@ export interface ProcessorHost {
 	 * {@link Processor.setBudget}. @returns the value read.
 	 */
 	port?(isWrite: boolean, port: number, size: number, value: number): number;
+	/**
+	 * FERR#: while CR0.NE is 0, an x87 error waits for the interrupt that this asks for (IRQ 13 of a PC). Absent: such an error
+	 * is #MF whatever CR0.NE says.
+	 */
+	ferr?(): void;
 	/** A model-specific register that the core does not keep. @returns the value read, true when written, undefined: #GP. */
 	msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined;
 }
@@ -145,6 +150,7 @@ export class Processor {
 					if (isWrite === 0) this.set(F.portData, value);
 				},
 				bus: (_st: number, isWrite: number, fragment: number) => this.bus(isWrite !== 0, fragment),
+				ferr: () => this.host.ferr?.(),
 				msr: (_st: number, isWrite: number, index: number) => this.msr(isWrite !== 0, index),
 			},
 		});
@@ -152,6 +158,7 @@ export class Processor {
 		this.table = exports["table"] as WebAssembly.Table;
 		this.runCore = exports["run"] as CoreFunction;
 		this.set(F.portHost, host.port ? 1 : 0);
+		this.set(F.ferrHost, host.ferr ? 1 : 0);
 		this.set(F.tlbArea, tlbArea);
 		this.set(F.tlbList, tlbList);
 		this.set(F.jumpCache, jumpCache);
@@ -305,6 +312,7 @@ export class Processor {
 		if (kind === "power-on") {
 			for (const { number, reset } of MSR_ENTRIES) this.set64(msrField(number), reset);
 			this.set64(F.tscOffset, -BigInt(this.retired()));
+			this.resetFloatingPoint();
 		}
 		// EDX identifies the processor as CPUID does.
 		this.setGpr(2, BigInt(this.cpuid.find((entry) => entry.function === 1)?.eax ?? 0));
@@ -338,6 +346,20 @@ export class Processor {
 		this.call("writeFlags", 2);
 		this.refresh();
 		if (this.get(F.interruptLine)) this.set(F.pending, PENDING.interrupt);
+	}
+
+	/** FPU, MMX and vector state as FINIT leaves it, registers cleared: what KVM starts a vCPU with. INIT leaves all of it alone. */
+	private resetFloatingPoint(): void {
+		for (const { offset, bytes } of [
+			{ offset: F.ymm.offset, bytes: 16 * 32 },
+			{ offset: F.fpr.offset, bytes: 8 * 16 },
+		])
+			this.memory.bytes(this.state + offset, bytes).fill(0);
+		for (const field of [F.fsw, F.ftop, F.ftags, F.fop, F.fcs, F.fds, F.fpuIgnore, F.pkru]) this.set(field, 0);
+		this.set64(F.fip, 0n);
+		this.set64(F.fdp, 0n);
+		this.set(F.fcw, 0x37f);
+		this.set(F.mxcsr, 0x1f80);
 	}
 
 	/**

@@ -33,6 +33,7 @@ describe("the instruction table", () => {
 			cli()
 			clts()
 			cpuid()
+			emms()
 			enter(i32 i32 i32)
 			hlt()
 			in(i32 i32)

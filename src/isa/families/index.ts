@@ -19,6 +19,7 @@ import * as shift from "./shift.ts";
 import * as stack from "./stack.ts";
 import * as string from "./string.ts";
 import * as system from "./system.ts";
+import * as x87State from "./x87-state.ts";
 
 const FILES = [
 	arithmetic,
@@ -41,6 +42,7 @@ const FILES = [
 	stack,
 	string,
 	system,
+	x87State,
 ];
 
 /** Every instruction family, in a fixed order: instance numbers follow from it. */

@@ -10,6 +10,7 @@ import { defineSystemHelpers } from "./system-helpers.ts";
 import { defineSystemMode } from "./system-mode.ts";
 import { defineTlb } from "./tlb.ts";
 import { defineWalk } from "./walk.ts";
+import { defineX87 } from "./x87/x87.ts";
 
 /** Functions that TypeScript calls. */
 const EXPORTS = [
@@ -55,6 +56,7 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineMode(core);
 	defineSystemMode(core);
 	defineSystemHelpers(core);
+	defineX87(core);
 	defineHandlers(core, instructionTable());
 	defineLoop(core);
 	for (const name of EXPORTS) core.m.export(core.fn(name));

@@ -26,6 +26,8 @@ export interface CoreImports {
 	 * F.portData. Asked only where F.portHost is not 0; otherwise a port access is an exit.
 	 */
 	readonly port: Callee;
+	/** FERR# is asserted: `(state)`. Asked only where F.ferrHost is not 0. */
+	readonly ferr: Callee;
 	/** Model-specific register that is the host's: `(state, is write, number)` → 1 where known; value in F.scratch. */
 	readonly msr: Callee;
 }
@@ -46,6 +48,7 @@ export class Core {
 			acknowledge: m.import("acknowledge", ["i32"], ["i32"]),
 			bus: m.import("bus", ["i32", "i32", "i32"], ["i32"]),
 			port: m.import("port", ["i32", "i32", "i32", "i32"], []),
+			ferr: m.import("ferr", ["i32"], []),
 			msr: m.import("msr", ["i32", "i32", "i32"], ["i32"]),
 		};
 	}

@@ -12,6 +12,8 @@ import { ARITHMETIC_FLAGS, flagNumber } from "../flag-state.ts";
 import { ACCESS, F, GPRS, REC, SEG, STATUS, segmentOffset, TLB } from "../layout.ts";
 import type { Core } from "./core.ts";
 import { isReal, isV86, segmentAddress } from "./mode.ts";
+import { FSW } from "./x87/format.ts";
+import { FPU_ABSENT } from "./x87/state.ts";
 
 /** Handlers that are not instructions, at the front of the table. */
 export const SPECIAL_HANDLERS = { none: 0, undefined: 1, tooLong: 2 } as const;
@@ -81,6 +83,14 @@ class InterpreterTarget implements Target {
 			case "only64":
 			case "not64":
 				return;
+			case "fpuNoWait":
+				f.if(F.cr0.of(st).wrap().and(FPU_ABSENT).ne(0), () => raise(VECTOR.NM));
+				return;
+			case "fpu": {
+				const absent = F.cr0.of(st).wrap().and(FPU_ABSENT);
+				f.if(absent.or(F.fsw.of(st).and(FSW.summary)).ne(0), () => f.check(call(this.fn("fpuWait"), st)));
+				return;
+			}
 		}
 	}
 
