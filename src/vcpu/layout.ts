@@ -482,7 +482,14 @@ export const KEY = {
 	single: 32,
 	/** Real or virtual-8086 mode. */
 	real: 64,
+	/** Compatibility mode: the TLBs may know addresses beyond 4 GiB. */
+	compatibility: 128,
 } as const;
+
+/** Code size of a mode, bits. */
+export function codeSizeOf(key: number): 16 | 32 | 64 {
+	return key & KEY.long ? 64 : key & KEY.code32 ? 32 : 16;
+}
 
 /** KVM exit reasons (Linux virt/kvm/api, KVM_EXIT_*). */
 export const EXIT = {

@@ -395,11 +395,15 @@ export class Processor {
 		this.call("flushTlb", 0);
 	}
 
-	/** VM memory offset of a linear code page (a multiple of 4096) that has been fetched from, or 0. Changes nothing. */
+	/**
+	 * VM memory offset of a linear code page (a multiple of 4096, signed where it has 64 bits) that has been fetched from, or
+	 * 0. Changes nothing.
+	 */
 	fetchCached(page: number): number {
 		const words = this.tlbWords;
 		const at = (this.get(F.tlbFetch) - this.get(F.tlbArea) + ((page >>> 8) & 0xfff0)) >> 2;
-		if (words[at + TLB.tag.offset / 4] !== (page | 0) || words[at + TLB.tag.offset / 4 + 1] !== 0) return 0;
+		if (words[at + TLB.tag.offset / 4] !== (page | 0)) return 0;
+		if (words[at + TLB.tag.offset / 4 + 1] !== Math.floor(page / 0x1_0000_0000)) return 0;
 		return (words[at + TLB.addend.offset / 4]! + page) >>> 0;
 	}
 

@@ -17,9 +17,13 @@ export function flagInputs(kind: FlagKind, width: Width): [Expr, Expr] {
 	];
 }
 
-/** Prints an expression over {@link flagInputs}. */
+/** Prints an expression over {@link flagInputs}; of values that are wider than theirs, the low bits count. */
 export function printFlagExpr(f: FunctionBuilder, expr: Expr, a: Ex, b: Ex): Ex {
-	const leaves = { load: (index: number) => (index === 0 ? a : b) } as unknown as Leaves;
+	const load = (index: number, width: Width): Ex => {
+		const value = index === 0 ? a : b;
+		return width === 64 ? value : value.wrap();
+	};
+	const leaves = { load } as unknown as Leaves;
 	const printer = new ExprPrinter(f, leaves);
 	printer.count(expr);
 	return printer.print(expr);

@@ -435,11 +435,10 @@ function defineAccess(core: Core): void {
 	 * `touch(state, linear, bytes, access)` → 1 where the access would now hit the TLB. For compiled code: nothing else
 	 * happens, and where it would fault or is no memory, the interpreter finds out when it runs the instruction.
 	 */
-	core.define("touch", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
-		const [st, address, bytes, given] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+	core.define("touch", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, linear, bytes, given] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		f.returnIf(F.fillable.of(st).eqz(), 0);
-		f.returnIf(address.and(0xfff).add(bytes).gtU(4096), 0);
-		const linear = f.let(address.extU());
+		f.returnIf(linear.wrap().and(0xfff).add(bytes).gtU(4096), 0);
 		const access = f.let(rights(st, given));
 		f.if(call(core.fn("gvaToTlb"), st, linear, bytes, access), () => {
 			F.faultPending.set(f, st, 0);

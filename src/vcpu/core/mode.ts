@@ -83,10 +83,12 @@ export function defineMode(core: Core): void {
 		const key = f.local("i32", 0);
 		const code = f.let(attributes("cs"));
 		const stack32 = f.let(attributes("ss").and(ATTR.big).ne(0));
-		const long = f.let(F.efer.of(st).wrap().and(EFER.lma).ne(0).and(code.and(ATTR.long).ne(0)));
+		const active = f.let(F.efer.of(st).wrap().and(EFER.lma).ne(0));
+		const long = f.let(active.and(code.and(ATTR.long).ne(0)));
 		F.linearMask.set(f, st, i64(-1).when(long, 0xffffffffn));
 		F.stackMask.set(f, st, i64(-1).when(long, i64(0xffffffffn).when(stack32, 0xffffn)));
 		f.set(key, code.and(ATTR.big).ne(0).mul(KEY.code32).or(stack32.mul(KEY.stack32)).or(long.mul(KEY.long)));
+		f.set(key, key.or(active.gtU(long).mul(KEY.compatibility)));
 		const flat = f.local("i32", 1);
 		for (const name of ["cs", "ss", "ds", "es"] as const) {
 			const at = segmentOffset(SEGMENT[name]);

@@ -6,9 +6,9 @@ import type { Callee } from "../../wasm/expression.ts";
 import { ModuleBuilder } from "../../wasm/module.ts";
 import type { CodeWatch } from "../code-space.ts";
 import { handlerIndex } from "../core/handlers.ts";
-import { BLOCK, F, KEY, SEG, segmentOffset } from "../layout.ts";
+import { BLOCK, codeSizeOf, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import type { Compiler, Processor } from "../processor.ts";
-import { discover, type UnitBlock } from "./discover.ts";
+import { discover, isCanonical, regionOf, type UnitBlock } from "./discover.ts";
 import { Thrift } from "./thrift.ts";
 import { UnitPrinter } from "./unit.ts";
 
@@ -95,10 +95,11 @@ export class UnitCompiler implements Compiler {
 		const host = words[(block + BLOCK.host.offset) >> 2]! >>> 0;
 		const key = words[(block + BLOCK.key.offset) >> 2]!;
 		const ip = processor.getNumber(F.blockIp);
-		const csBase = processor.getNumber(SEG.base, segmentOffset(SEGMENT.cs));
-		const csHigh = processor.getNumber(SEG.fetchHigh, segmentOffset(SEGMENT.cs));
-		const linear = (csBase + ip) % 0x1_0000_0000;
-		const page = linear - (linear & 4095);
+		const long = (key & KEY.long) !== 0;
+		const csBase = long ? 0 : processor.getNumber(SEG.base, segmentOffset(SEGMENT.cs));
+		const csHigh = long ? 0 : processor.getNumber(SEG.fetchHigh, segmentOffset(SEGMENT.cs));
+		const page = pageOf(linearOf(key, csBase, ip));
+		if (!isCanonical(ip)) return;
 		// Whatever comes of it: the block will be looked at again.
 		words[(block + BLOCK.id.offset) >> 2] ||= HOT;
 		this.wait(block, SOON);
@@ -187,22 +188,24 @@ export class UnitCompiler implements Compiler {
 		const { processor } = this;
 		const bytes = processor.bytes();
 		this.makeRoom();
+		const region = regionOf(roots[0]!);
 		const blocks = discover(roots, {
 			decoder: this.decoder,
-			codeSize: key & KEY.code32 ? 32 : 16,
+			codeSize: codeSizeOf(key),
 			limit: MOST_BLOCKS,
 			instructionLimit: MOST_INSTRUCTIONS,
 			blockLimit: MOST_INSTRUCTIONS_PER_BLOCK,
 			source: {
 				executed: (ip) => {
-					const linear = (csBase + ip) % 0x1_0000_0000;
-					const host = pages.get(linear - (linear & 4095)) ?? processor.fetchCached(linear - (linear & 4095));
+					const linear = linearOf(key, csBase, ip);
+					const host = pages.get(pageOf(linear)) ?? processor.fetchCached(pageOf(linear));
 					return host !== 0 && this.warm(processor.code.find(host + (linear & 4095), key));
 				},
 				at: (ip) => {
-					if (ip + 15 > csHigh) return undefined;
-					const linear = (csBase + ip) % 0x1_0000_0000;
-					const page = linear - (linear & 4095);
+					if (key & KEY.long ? regionOf(ip) !== region || regionOf(ip + 15) !== region : ip + 15 > csHigh)
+						return undefined;
+					const linear = linearOf(key, csBase, ip);
+					const page = pageOf(linear);
 					let host = pages.get(page);
 					if (host === undefined) {
 						// Only what the guest has fetched already: compiling must not touch its page tables.
@@ -234,11 +237,12 @@ export class UnitCompiler implements Compiler {
 		}
 		const readFlags = m.import("readFlags", ["i32"], ["i32"]);
 		env["readFlags"] = processor.core["readFlags"];
-		const touch = fills ? m.import("touch", ["i32", "i32", "i32", "i32"], ["i32"]) : undefined;
+		const touch = fills ? m.import("touch", ["i32", "i64", "i32", "i32"], ["i32"]) : undefined;
 		if (touch) env["touch"] = processor.core["touch"];
 		const printed = new UnitPrinter(m, `unit_${roots[0]!.toString(16)}`, {
 			blocks,
 			key,
+			region,
 			csBase: csBase | 0,
 			csHigh: csHigh | 0,
 			tlbArea: processor.get(F.tlbArea),
@@ -256,8 +260,8 @@ export class UnitCompiler implements Compiler {
 		processor.table.set(slot, exports["unit"]);
 		this.made++;
 		const hostOf = (ip: number): number => {
-			const linear = (csBase + ip) % 0x1_0000_0000;
-			return pages.get(linear - (linear & 4095))! + (linear & 4095);
+			const linear = linearOf(key, csBase, ip);
+			return pages.get(pageOf(linear))! + (linear & 4095);
 		};
 		const pieces: [number, number][] = [];
 		for (const { instructions } of blocks.values()) {
@@ -418,7 +422,16 @@ export class UnitCompiler implements Compiler {
 }
 
 function entryKey(host: number, key: number): number {
-	return host * 128 + (key & 127);
+	return host * 256 + (key & 255);
+}
+
+/** Linear address of an IP. */
+function linearOf(key: number, csBase: number, ip: number): number {
+	return key & KEY.long ? ip : (csBase + ip) % 0x1_0000_0000;
+}
+
+function pageOf(linear: number): number {
+	return linear - (linear & 4095);
 }
 
 /** Whether an instruction of a unit begins at an IP, but no block. */

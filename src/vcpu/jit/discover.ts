@@ -1,6 +1,19 @@
 import { Decoded, type Decoder } from "../../isa/decoder.ts";
 import { inMemory } from "../emitter.ts";
 
+/**
+ * IPs are numbers. Those of 64-bit mode are signed, as canonical addresses are: of 48 bits, they are exact.
+ * A unit lies in one region of 4 GiB: this is the upper half of an IP in it.
+ */
+export function regionOf(ip: number): number {
+	return Math.floor(ip / 0x1_0000_0000);
+}
+
+/** Whether an IP is one of 48 bits: code elsewhere is interpreted. */
+export function isCanonical(ip: number): boolean {
+	return ip >= -(2 ** 47) && ip < 2 ** 47;
+}
+
 /** One instruction of a unit: what the decoder said, copied. */
 export interface UnitInstruction {
 	readonly decoded: Decoded;
@@ -44,7 +57,7 @@ export interface CodeSource {
 export interface DiscoverOptions {
 	readonly decoder: Decoder;
 	readonly source: CodeSource;
-	readonly codeSize: 16 | 32;
+	readonly codeSize: 16 | 32 | 64;
 	/** Most blocks, most instructions in all of them. */
 	readonly limit: number;
 	readonly instructionLimit: number;
@@ -148,7 +161,8 @@ function continues({ decoded }: UnitInstruction): boolean {
 }
 
 /** Whether an instruction can be compiled, and what it does to control flow. */
-function classify({ decoded }: UnitInstruction): Kind {
+function classify(instruction: UnitInstruction): Kind {
+	const { decoded } = instruction;
 	const { instance, status } = decoded;
 	if (status !== "ok" || !instance) return "interpret";
 	const { meaning } = instance;
@@ -160,12 +174,14 @@ function classify({ decoded }: UnitInstruction): Kind {
 	if (!meaning.jump) return family.ends ? "handler" : "plain";
 	const direct = instance.operands[0]?.kind === "relative";
 	if (!direct) return "indirect";
+	if (!isCanonical(directTarget(instruction))) return "interpret";
 	return meaning.stores.length > 0 ? "call" : "jump";
 }
 
 /** Target of a direct jump or call. */
 function directTarget({ decoded, next }: UnitInstruction): number {
 	const target = next + decoded.immediate;
+	if (decoded.operandSize === 64) return target;
 	return decoded.operandSize === 16 ? target & 0xffff : target >>> 0;
 }
 
@@ -205,7 +221,7 @@ function decodeAt(
 			const copy = Object.assign(new Decoded(), out);
 			const next = ip + out.length;
 			// Only jumps cut IP to 16 bits; 16-bit code runs on behind FFFF where its segment does.
-			found = { decoded: copy, ip, next: next >>> 0 };
+			found = { decoded: copy, ip, next: codeSize === 64 ? next : next >>> 0 };
 		}
 	}
 	known.set(ip, found);

@@ -14,6 +14,7 @@ import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS, flagNumber, flagNumbers } from "../fl
 import { ACCESS, F, KEY, SEG, segmentOffset, TLB, TLB_BYTES } from "../layout.ts";
 import type { UnitInstruction } from "./discover.ts";
 import { changesFlags, type FlagKnowledge, readsFlags } from "./flag-knowledge.ts";
+import type { UnitRegisters } from "./unit-registers.ts";
 
 /** Kind and width behind each flag number. */
 const KINDS = new Map([...flagNumbers()].map((entry) => [entry.number, entry]));
@@ -21,11 +22,14 @@ const KINDS = new Map([...flagNumbers()].map((entry) => [entry.number, entry]));
 /** Most kinds that code for reading flags tells apart. */
 const MOST_KINDS = 5;
 
+/** Upper bits of a 48-bit address that repeat the one below; of 57-bit addresses beyond, the interpreter knows. */
+const UNCANONICAL_BITS = 16;
+
 /** What all instructions of a unit share. */
 export interface UnitFrame {
 	readonly f: FunctionBuilder;
 	readonly st: Local;
-	readonly registers: readonly Local[];
+	readonly registers: UnitRegisters;
 	readonly fa: Local;
 	readonly fb: Local;
 	readonly fk: Local;
@@ -41,9 +45,7 @@ export interface UnitFrame {
 	readonly touch: Callee | undefined;
 	/** Makes flags of a kind that is not told apart here explicit ones. */
 	spellFlags(): void;
-	/** Notes that a register is written. */
-	wrote(register: number): void;
-	/** Ends the block: a jump of the current instruction. `target` is i32. */
+	/** Ends the block: a jump of the current instruction. `target` has the registers' type. */
 	branch(target: Ex, when: Ex | undefined): void;
 }
 
@@ -77,6 +79,11 @@ export class CompiledTarget implements Target {
 			this.f.if(told.eqz(), () => this.frame.spellFlags());
 			this.flagsKnown = { kind: "dynamic", known: kinds, others: false };
 		}
+	}
+
+	/** 64-bit mode: registers and addresses are of 64 bits. */
+	private get long(): boolean {
+		return (this.frame.key & KEY.long) !== 0;
 	}
 
 	private get decoded(): Decoded {
@@ -124,20 +131,11 @@ export class CompiledTarget implements Target {
 	}
 
 	register(register: number, width: Width, high: boolean): Ex {
-		const local = this.frame.registers[register]!;
-		if (high) return local.shrU(8).and(0xff);
-		// The upper half is 0 outside 64-bit mode.
-		if (width === 64) return local.extU();
-		return width === 32 ? local : local.and(width === 8 ? 0xff : 0xffff);
+		return this.frame.registers.read(register, width, high);
 	}
 
 	setRegister(register: number, width: Width, high: boolean, value: Ex): void {
-		const local = this.frame.registers[register]!;
-		this.frame.wrote(register);
-		if (width === 32) this.f.set(local, value);
-		else if (width === 64) this.f.set(local, value.wrap());
-		else if (high) this.f.set(local, local.and(~0xff00).or(value.shl(8)));
-		else this.f.set(local, local.and(width === 8 ? ~0xff : ~0xffff).or(value));
+		this.frame.registers.write(register, width, high, value);
 	}
 
 	load(index: number): Ex {
@@ -148,8 +146,15 @@ export class CompiledTarget implements Target {
 		const operands = this.decoded.instance?.operands ?? [];
 		const first = operands.findIndex((candidate) => candidate.immediateBytes > 0) === operand;
 		const value = first ? this.decoded.immediate : this.decoded.immediate2;
-		if (width === 64) return i64(value);
+		if (width === 64) return first ? this.wideImmediate() : i64(value);
 		return i32(width === 32 ? value : value & (width === 8 ? 0xff : 0xffff));
+	}
+
+	private wideImmediate(): Ex {
+		const { immediate, immediateHigh } = this.decoded;
+		return i64(
+			immediate >>> 0 === 0 && immediateHigh === 0 ? 0 : (BigInt(immediateHigh) << 32n) | BigInt(immediate >>> 0),
+		);
 	}
 
 	/** Prints `read` for the kind in force; {@link start} has made sure that it is one that is told apart. */
@@ -205,20 +210,25 @@ export class CompiledTarget implements Target {
 	}
 
 	nextIp(width: Width): Ex {
-		assert(this.instruction && width !== 64, "next IP");
+		assert(this.instruction, "next IP");
+		if (width === 64) return i64(BigInt(this.instruction.next));
 		return i32(width === 16 ? this.instruction.next & 0xffff : this.instruction.next);
 	}
 
-	/** Effective address as i32. */
+	/** Effective address, of the registers' type. */
 	private address(): Ex {
+		const { registers } = this.frame;
 		const { base, index, scale, displacement, addressSize } = this.decoded;
-		let sum: Ex | undefined = base >= 0 ? this.frame.registers[base] : undefined;
+		// Relative to the next instruction: a constant.
+		const fixed = base === -2 ? this.instruction!.next + displacement : displacement;
+		let sum: Ex | undefined = base >= 0 ? registers.whole(base) : undefined;
 		if (index >= 0) {
-			const scaled = this.frame.registers[index]!.shl(scale);
+			const scaled = registers.whole(index).shl(scale);
 			sum = sum ? sum.add(scaled) : scaled;
 		}
-		sum = sum ? sum.add(displacement) : i32(displacement);
-		return addressSize === 16 ? sum.and(0xffff) : sum;
+		sum = sum ? sum.add(fixed) : registers.constant(fixed);
+		if (addressSize === 16) return sum.and(0xffff);
+		return this.long && addressSize === 32 ? sum.and(0xffffffffn) : sum;
 	}
 
 	effectiveAddress(): Ex {
@@ -238,7 +248,7 @@ export class CompiledTarget implements Target {
 	}
 
 	addressMask(): Ex {
-		return i64(this.decoded.addressSize === 16 ? 0xffffn : 0xffffffffn);
+		return i64({ 16: 0xffffn, 32: 0xffffffffn, 64: -1n }[this.decoded.addressSize]);
 	}
 
 	repeat(): Ex {
@@ -260,17 +270,24 @@ export class CompiledTarget implements Target {
 	}
 
 	private narrow(value: Ex, width: Width): Ex {
-		return width === 16 ? value.and(0xffff) : value;
+		return width === 64 ? value.extU() : width === 16 ? value.and(0xffff) : value;
 	}
 
 	operandOffset(operand: Operand): Ex {
-		return operand.kind === "offset" ? i32(this.decoded.immediate).extU() : this.effectiveAddress();
+		return operand.kind === "offset" ? this.wideImmediate() : this.effectiveAddress();
 	}
 
-	/** Linear address, i32, of an access; leaves where a limit or right might be violated. */
+	/**
+	 * Linear address of an access, of the registers' type; leaves where a limit or right might be violated. In 64-bit mode
+	 * only FS and GS have a base (SDM 3A 3.2.4), and no page that is not canonical is in the TLB.
+	 */
 	private linear(segment: number | "operand", offset: Ex, bytes: number, write: boolean): Local {
 		const { f, frame } = this;
 		const n = segment === "operand" ? this.decoded.segment : segment;
+		if (this.long) {
+			const based = n === SEGMENT.fs || n === SEGMENT.gs;
+			return this.temporary(based ? offset.add(SEG.base.of(frame.st, segmentOffset(n))) : offset);
+		}
 		const off = this.temporary(offset.wrap());
 		// ES, CS, SS and DS are flat in flat units, but CS cannot be written.
 		if ((frame.key & KEY.flat) !== 0 && n < 4 && !(n === SEGMENT.cs)) return off;
@@ -298,10 +315,15 @@ export class CompiledTarget implements Target {
 	private lookup(linear: Local, bytes: number, table: number, access: number): Local {
 		const { f, frame } = this;
 		const { touch } = frame;
-		const entry = this.temporary(linear.shrU(8).and(0xfff0));
+		const entry = this.temporary(linear.wrap().shrU(8).and(0xfff0));
 		const page = bytes === 1 ? linear.and(-4096) : linear.add(bytes - 1).and(-4096);
-		f.if(entry.load("i32", table + TLB.tag.offset).ne(page), () => {
-			if (touch) f.if(call(touch, frame.st, linear, bytes, access).eqz(), () => frame.leave(true));
+		// Where 64-bit code has run there may be entries that differ in the upper half only.
+		const wide = (frame.key & (KEY.long | KEY.compatibility)) !== 0;
+		const misses = wide
+			? entry.load("i64", table + TLB.tag.offset).ne(page.extU())
+			: entry.load("i32", table + TLB.tag.offset).ne(page);
+		f.if(misses, () => {
+			if (touch) f.if(call(touch, frame.st, linear.extU(), bytes, access).eqz(), () => frame.leave(true));
 			else frame.leave(true);
 		});
 		return entry;
@@ -318,7 +340,7 @@ export class CompiledTarget implements Target {
 		const linear = this.linear(segment, offset, bytes, modify);
 		const table = this.tlb(modify);
 		const entry = this.lookup(linear, bytes, table, modify ? ACCESS.modify : ACCESS.read);
-		const host = linear.add(entry.load("i32", table + TLB.addend.offset));
+		const host = linear.wrap().add(entry.load("i32", table + TLB.addend.offset));
 		if (!modify) return { value: f.let(loadWidth(host, width, 0)) };
 		const place = this.temporary(host);
 		return { value: f.let(loadWidth(place, width, 0)), place: { host: place, linear } };
@@ -329,25 +351,25 @@ export class CompiledTarget implements Target {
 		const linear = this.linear(segment, offset, bytes, true);
 		const table = this.tlb(true);
 		const entry = this.lookup(linear, bytes, table, ACCESS.write);
-		storeWidth(this.f, linear.add(entry.load("i32", table + TLB.addend.offset)), width, value);
+		storeWidth(this.f, linear.wrap().add(entry.load("i32", table + TLB.addend.offset)), width, value);
 	}
 
 	storePlace(place: Place, width: Width, value: Ex): void {
 		storeWidth(this.f, place.host, width, value);
 	}
 
-	private get wide(): boolean {
-		return (this.frame.key & KEY.stack32) !== 0;
+	private get wideStack(): boolean {
+		return (this.frame.key & (KEY.stack32 | KEY.long)) !== 0;
 	}
 
 	stackOffset(delta: number): Ex {
-		const sp = this.frame.registers[RSP]!.add(delta);
-		return (this.wide ? sp : sp.and(0xffff)).extU();
+		const sp = this.frame.registers.whole(RSP).add(delta);
+		return (this.wideStack ? sp : sp.and(0xffff)).extU();
 	}
 
 	frameOffset(): Ex {
-		const bp = this.frame.registers[RBP]!;
-		return (this.wide ? bp : bp.and(0xffff)).extU();
+		const bp = this.frame.registers.whole(RBP);
+		return (this.wideStack ? bp : bp.and(0xffff)).extU();
 	}
 
 	probeStack(): void {
@@ -355,11 +377,11 @@ export class CompiledTarget implements Target {
 	}
 
 	moveStack(delta: number, extra: Ex | undefined, fromFrame: boolean): void {
-		const sp = this.frame.registers[RSP]!;
-		let moved = (fromFrame ? this.frame.registers[RBP]! : sp).add(delta);
-		if (extra) moved = moved.add(extra);
-		this.frame.wrote(RSP);
-		this.f.set(sp, this.wide ? moved : sp.and(~0xffff).or(moved.and(0xffff)));
+		const { registers } = this.frame;
+		const sp = registers.whole(RSP);
+		let moved = (fromFrame ? registers.whole(RBP) : sp).add(delta);
+		if (extra) moved = moved.add(registers.typed(extra));
+		registers.setWhole(RSP, this.wideStack ? moved : sp.and(~0xffff).or(moved.and(0xffff)));
 	}
 
 	setFlags(update: FlagUpdate, values: FlagValuesPrinter): void {
@@ -400,9 +422,9 @@ export class CompiledTarget implements Target {
 		if (kind === "explicit" && mask !== ARITHMETIC_FLAGS) {
 			valueA = (packed ?? this.packedFlags()).and(~mask).or(valueA);
 		}
-		f.set(frame.fa, valueA);
+		f.set(frame.fa, frame.registers.typed(valueA));
 		if (valueB) {
-			f.set(frame.fb, valueB);
+			f.set(frame.fb, frame.registers.typed(valueB));
 			f.release(valueB);
 		}
 	}
@@ -412,14 +434,16 @@ export class CompiledTarget implements Target {
 		this.leaveIf(when);
 	}
 
-	jump(target: Ex, width: Width, when: Ex | undefined, commit: () => void): void {
-		assert(width !== 64, "width of a jump");
+	jump(target: Ex, _width: Width, when: Ex | undefined, commit: () => void): void {
 		const { frame } = this;
-		const flat = (frame.key & KEY.flat) !== 0;
-		// Targets beyond the limit of CS: the interpreter raises the fault.
-		if (!flat && target.constant === undefined) this.leaveIf(target.gtU(frame.csHigh));
+		const to = frame.registers.typed(target);
+		// Targets beyond the limit of CS, or not canonical: the interpreter raises the fault.
+		if (target.constant === undefined) {
+			if (this.long) this.leaveIf(to.shl(UNCANONICAL_BITS).shrS(UNCANONICAL_BITS).ne(to));
+			else if ((frame.key & KEY.flat) === 0) this.leaveIf(to.gtU(frame.csHigh));
+		}
 		commit();
-		frame.branch(target, when);
+		frame.branch(to, when);
 	}
 
 	helper(): void {

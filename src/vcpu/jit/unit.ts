@@ -1,16 +1,17 @@
 import { assert } from "../../base/errors.ts";
 import type { Instance } from "../../isa/table.ts";
-import { type Callee, type Ex, i32, type Local } from "../../wasm/expression.ts";
+import { type Callee, type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder, type Label } from "../../wasm/function.ts";
 import type { ModuleBuilder } from "../../wasm/module.ts";
 import { emitInstruction } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS } from "../flag-state.ts";
-import { F, GPRS, KEY, REC_SIZE, SEG, STATUS, segmentOffset } from "../layout.ts";
+import { F, KEY, REC_SIZE, SEG, STATUS, segmentOffset } from "../layout.ts";
 import { writeRecord } from "../predecode.ts";
-import type { UnitBlock, UnitInstruction } from "./discover.ts";
+import { regionOf, type UnitBlock, type UnitInstruction } from "./discover.ts";
 import { analyseFlags, type FlagKnowledge } from "./flag-knowledge.ts";
 import { type Flow, structure } from "./structure.ts";
 import { CompiledTarget, type UnitFrame } from "./target.ts";
+import { UnitRegisters } from "./unit-registers.ts";
 
 /** What a unit returns to the run loop. */
 export const UNIT_RESULT = {
@@ -32,6 +33,8 @@ const CS = 1;
 export interface UnitPlan {
 	readonly blocks: ReadonlyMap<number, UnitBlock>;
 	readonly key: number;
+	/** Upper half of every IP in it, as a signed number: 0 outside 64-bit mode. */
+	readonly region: number;
 	/** CS, where it is not flat: checked on entry. */
 	readonly csBase: number;
 	readonly csHigh: number;
@@ -70,9 +73,10 @@ const SITE_WORDS = 4;
 export class UnitPrinter {
 	private readonly plan: UnitPlan;
 	private readonly f: FunctionBuilder;
+	private readonly long: boolean;
 	private readonly st: Local;
 	private readonly entry: Local;
-	private readonly registers: Local[];
+	private readonly registers: UnitRegisters;
 	private readonly fa: Local;
 	private readonly fb: Local;
 	private readonly fk: Local;
@@ -83,7 +87,6 @@ export class UnitPrinter {
 	private readonly order: UnitBlock[];
 	private readonly knowledge: readonly FlagKnowledge[];
 	private readonly targets = new Map<number, Target>();
-	private readonly written = new Set<number>();
 	private readonly sites: number[][] = [];
 	private readonly siteKeys = new Map<string, number>();
 	private readonly siteTable: number;
@@ -103,12 +106,14 @@ export class UnitPrinter {
 		this.f = f;
 		this.st = f.param(0);
 		this.entry = f.param(1);
-		this.registers = Array.from({ length: 8 }, () => f.local("i32"));
-		this.fa = f.local("i32");
-		this.fb = f.local("i32");
+		this.long = (plan.key & KEY.long) !== 0;
+		this.registers = new UnitRegisters(f, this.long);
+		const { type } = this.registers;
+		this.fa = f.local(type);
+		this.fb = f.local(type);
 		this.fk = f.local("i32");
 		this.budget = f.local("i32");
-		this.ip = f.local("i32");
+		this.ip = f.local(type);
 		this.site = f.local("i32");
 		this.order = [...plan.blocks.values()];
 		this.order.forEach((block, n) => {
@@ -150,18 +155,14 @@ export class UnitPrinter {
 		if (plan.generationWord !== 0) {
 			f.returnIf(i32(plan.generationWord).load("i32").ne(F.generation.of(st)), UNIT_RESULT.stale);
 		}
-		if ((plan.key & KEY.flat) === 0) {
+		if (this.long) {
+			f.returnIf(st.load("i32", F.rip.offset + 4).ne(plan.region), UNIT_RESULT.interpret);
+		} else if ((plan.key & KEY.flat) === 0) {
 			const at = segmentOffset(CS);
 			f.returnIf(st.load("i32", at + SEG.base.offset).ne(plan.csBase), UNIT_RESULT.interpret);
 			f.returnIf(st.load("i32", at + SEG.fetchHigh.offset).ne(plan.csHigh), UNIT_RESULT.interpret);
 		}
-		this.registers.forEach((local, n) => {
-			f.set(local, st.load("i32", GPRS + n * 8));
-		});
-		f.set(this.fa, st.load("i32", F.flagA.offset));
-		f.set(this.fb, st.load("i32", F.flagB.offset));
-		f.set(this.fk, F.flagKind.of(st));
-		f.set(this.budget, F.budget.of(st));
+		this.reload();
 		f.block((atIp) => {
 			this.leaveAtIp = atIp;
 			f.block((atSite) => {
@@ -179,15 +180,14 @@ export class UnitPrinter {
 				});
 				f.unreachable();
 			});
-			f.set(this.ip, this.site.load("i32", this.siteTable));
+			f.set(this.ip, this.wholeIp(this.site.load("i32", this.siteTable)));
 		});
 		F.rip.set(f, st, this.ip.extU());
 		F.budget.set(f, st, this.budget.add(this.site.load("i32", this.siteTable + 4)));
 		const kind = f.let(this.site.load("i32", this.siteTable + 8));
 		F.flagKind.set(f, st, kind.when(kind.geS(0), this.fk));
-		f.store("i32", st, this.fa, F.flagA.offset);
-		f.store("i32", st, this.fb, F.flagB.offset);
-		for (const n of this.written) f.store("i64", st, this.registers[n]!.extU(), GPRS + n * 8);
+		this.storeFlagValues();
+		this.registers.store(st, "written");
 		const result = f.let(this.site.load("i32", this.siteTable + 12));
 		f.if(result.eq(UNIT_RESULT.miss), () => {
 			const left = f.let(i32(plan.missWord).load("i32").sub(1));
@@ -321,7 +321,6 @@ export class UnitPrinter {
 				this.leave(current!.ip, count - index, known, missed ? UNIT_RESULT.miss : UNIT_RESULT.interpret),
 			touch: this.plan.touch,
 			spellFlags: () => this.spellFlags(),
-			wrote: (register) => this.written.add(register),
 			branch: (target, when) => this.branch(block, target, when, compiled.flagsKnown, fallThrough),
 		};
 		const compiled: CompiledTarget = new CompiledTarget(frame, known);
@@ -349,31 +348,35 @@ export class UnitPrinter {
 	/** Makes flags of whatever kind explicit ones. */
 	private spellFlags(): void {
 		const { f, st, plan } = this;
-		f.store("i32", st, this.fa, F.flagA.offset);
-		f.store("i32", st, this.fb, F.flagB.offset);
+		this.storeFlagValues();
 		F.flagKind.set(f, st, this.fk);
-		f.set(this.fa, call(plan.readFlags, st).and(ARITHMETIC_FLAGS));
+		f.set(this.fa, this.registers.typed(call(plan.readFlags, st).and(ARITHMETIC_FLAGS)));
 		f.set(this.fk, EXPLICIT_FLAGS);
 	}
 
+	private storeFlagValues(): void {
+		const { f, st, registers } = this;
+		f.store(registers.type, st, this.fa, F.flagA.offset);
+		f.store(registers.type, st, this.fb, F.flagB.offset);
+	}
+
 	private spill(): void {
-		const { f, st } = this;
-		this.registers.forEach((local, n) => {
-			f.store("i64", st, local.extU(), GPRS + n * 8);
-		});
-		f.store("i32", st, this.fa, F.flagA.offset);
-		f.store("i32", st, this.fb, F.flagB.offset);
+		this.registers.store(this.st, "all");
+		this.storeFlagValues();
 	}
 
 	private reload(): void {
-		const { f, st } = this;
-		this.registers.forEach((local, n) => {
-			f.set(local, st.load("i32", GPRS + n * 8));
-		});
-		f.set(this.fa, st.load("i32", F.flagA.offset));
-		f.set(this.fb, st.load("i32", F.flagB.offset));
+		const { f, st, registers } = this;
+		registers.load(st);
+		f.set(this.fa, st.load(registers.type, F.flagA.offset));
+		f.set(this.fb, st.load(registers.type, F.flagB.offset));
 		f.set(this.fk, F.flagKind.of(st));
 		f.set(this.budget, F.budget.of(st));
+	}
+
+	/** The low half of an IP of this unit, made whole. */
+	private wholeIp(low: Ex): Ex {
+		return this.long ? low.extU().or(BigInt(this.plan.region) << 32n) : low;
 	}
 
 	/**
@@ -392,18 +395,18 @@ export class UnitPrinter {
 		this.spill();
 		F.flagKind.set(f, st, known.kind === "static" ? known.number : this.fk);
 		F.budget.set(f, st, this.budget);
-		F.blockIp.set(f, st, i32(ip).extU());
+		F.blockIp.set(f, st, i64(BigInt(ip)));
 		F.blockFirst.set(f, st, record);
 		F.blockCount.set(f, st, 1);
 		const status = f.let(call(plan.handler(decoded.instance!), st, record));
 		const leave = (): void => {
 			f.returnIf(status.eq(STATUS.branch), UNIT_RESULT.go);
 			f.if(status.eq(STATUS.stopHere), () => {
-				F.rip.set(f, st, i32(ip).extU());
+				F.rip.set(f, st, i64(BigInt(ip)));
 				F.budget.set(f, st, F.budget.of(st).add(1));
 				f.return(UNIT_RESULT.go);
 			});
-			F.rip.set(f, st, i32(next).extU());
+			F.rip.set(f, st, i64(BigInt(next)));
 			f.return(UNIT_RESULT.go);
 		};
 		if (!continues) {
@@ -442,9 +445,9 @@ export class UnitPrinter {
 		assert(terminator.kind === "indirect", "how a block ends");
 		f.set(this.ip, target);
 		if (this.map !== 0) {
-			const offset = f.let(this.ip.sub(this.mapFirst));
+			const offset = f.let(this.ip.sub(this.registers.constant(this.mapFirst)));
 			f.if(offset.ltU(this.mapSize), () => {
-				f.set(this.entry, offset.shl(1).load("i32_16u", this.map));
+				f.set(this.entry, offset.wrap().shl(1).load("i32_16u", this.map));
 				f.if(this.entry.ne(0), () => {
 					f.set(this.entry, this.entry.sub(1));
 					this.announce(known, true);
@@ -467,11 +470,21 @@ export class UnitPrinter {
 		if (wanted && known.kind === "static") this.f.set(this.fk, known.number);
 	}
 
+	/** Leaves for an IP that is not in the unit, maybe far away. */
+	private leaveFor(ip: number, known: FlagKnowledge): void {
+		if (regionOf(ip) === this.plan.region) {
+			this.leave(ip, 0, known, UNIT_RESULT.go);
+			return;
+		}
+		this.f.set(this.ip, this.registers.constant(ip));
+		this.leaveTo(known);
+	}
+
 	/** Calls and entries: to a block by its number, through the head. */
 	private throughHead(ip: number, known: FlagKnowledge): void {
 		const number = this.numbers.get(ip);
 		if (number === undefined) {
-			this.leave(ip, 0, known, UNIT_RESULT.go);
+			this.leaveFor(ip, known);
 			return;
 		}
 		this.f.set(this.entry, number);
@@ -482,7 +495,7 @@ export class UnitPrinter {
 	private goTo(ip: number, known: FlagKnowledge, fallThrough: Label | undefined): void {
 		const number = this.numbers.get(ip);
 		if (number === undefined) {
-			this.leave(ip, 0, known, UNIT_RESULT.go);
+			this.leaveFor(ip, known);
 			return;
 		}
 		const target = this.targets.get(number);

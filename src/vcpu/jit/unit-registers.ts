@@ -1,0 +1,73 @@
+import type { Width } from "../../isa/expr.ts";
+import { type Ex, i64, type Local } from "../../wasm/expression.ts";
+import type { FunctionBuilder } from "../../wasm/function.ts";
+import { GPRS } from "../layout.ts";
+
+/**
+ * General registers of a unit: locals, of 32 bits outside 64-bit mode, where the upper halves are 0 and nobody sees them
+ * (SDM 1 3.4.1.1), else of 64.
+ */
+export class UnitRegisters {
+	readonly type: "i32" | "i64";
+	private readonly f: FunctionBuilder;
+	private readonly locals: readonly Local[];
+	private readonly written = new Set<number>();
+
+	constructor(f: FunctionBuilder, long: boolean) {
+		this.f = f;
+		this.type = long ? "i64" : "i32";
+		this.locals = Array.from({ length: long ? 16 : 8 }, () => f.local(this.type));
+	}
+
+	/** All of register `n`, of type {@link type}. */
+	whole(n: number): Local {
+		return this.locals[n]!;
+	}
+
+	/** `width` bits of register `n`: an i64 where it is 64, else an i32. `high`: bits 8 to 15. */
+	read(n: number, width: Width, high = false): Ex {
+		const local = this.whole(n);
+		if (width === 64) return local.extU();
+		const low = local.wrap();
+		if (high) return low.shrU(8).and(0xff);
+		return width === 32 ? low : low.and(width === 8 ? 0xff : 0xffff);
+	}
+
+	/** Writes `width` bits: 32 clear the upper half, fewer leave the rest alone. */
+	write(n: number, width: Width, high: boolean, value: Ex): void {
+		const local = this.whole(n);
+		if (width === 64 || width === 32) this.setWhole(n, value);
+		else if (high) this.setWhole(n, local.and(~0xff00).or(this.typed(value.shl(8))));
+		else this.setWhole(n, local.and(width === 8 ? ~0xff : ~0xffff).or(this.typed(value)));
+	}
+
+	/** Gives register `n` a value, which is cut or zero-extended to {@link type}. */
+	setWhole(n: number, value: Ex): void {
+		this.written.add(n);
+		this.f.set(this.whole(n), this.typed(value));
+	}
+
+	/** The value as an i32 or i64, whichever registers are. */
+	typed(value: Ex): Ex {
+		return this.type === "i64" ? value.extU() : value.wrap();
+	}
+
+	/** A number as a constant of {@link type}. */
+	constant(value: number): Ex {
+		return this.typed(i64(BigInt(value)));
+	}
+
+	/** Loads all of them from the state. */
+	load(st: Ex): void {
+		this.locals.forEach((local, n) => {
+			this.f.set(local, st.load(this.type, GPRS + n * 8));
+		});
+	}
+
+	/** Writes all of them back, or those that have been written so far. */
+	store(st: Ex, which: "all" | "written"): void {
+		this.locals.forEach((local, n) => {
+			if (which === "all" || this.written.has(n)) this.f.store("i64", st, local.extU(), GPRS + n * 8);
+		});
+	}
+}
