@@ -1,6 +1,7 @@
 import type { ConfigOf } from "./option.ts";
 import { consoles } from "./sections/consoles.ts";
 import { debugExit } from "./sections/debug-exit.ts";
+import { devices } from "./sections/devices.ts";
 import { engine } from "./sections/engine.ts";
 import { firmware } from "./sections/firmware.ts";
 import { limits } from "./sections/limits.ts";
@@ -14,6 +15,7 @@ export const OPTIONS = [
 	...firmware,
 	...consoles,
 	...debugExit,
+	...devices,
 	...limits,
 	...verdict,
 	...engine,

@@ -25,6 +25,7 @@ const F_SEGMENT = 0xf0000;
 const ONE_MIB = 0x100000;
 const LOW_BIOS_MAX = 128 * KIB;
 const IOAPIC = 0xfec00000;
+const HPET = 0xfed00000;
 const APIC_MSI = 0xfee00000;
 const APIC_PAGE = 4 * KIB;
 
@@ -123,6 +124,7 @@ export class MemoryMap {
 	readonly ram: Region;
 	/** Device windows. `vga` is absent where nothing decodes it. */
 	readonly ioapic: Region;
+	readonly hpet: Region;
 	readonly apicMsi: Region;
 	readonly vga: Region | undefined;
 	readonly flash: readonly Region[];
@@ -142,6 +144,7 @@ export class MemoryMap {
 		this.ram = this.memory("pc.ram", "ram", ram);
 		this.addRam(ram.size);
 		this.ioapic = this.device(this.system, "ioapic", IOAPIC, 4 * KIB);
+		this.hpet = this.device(this.system, "hpet", HPET, KIB);
 		this.apicMsi = this.device(this.system, "apic-msi", APIC_MSI, MIB, { priority: 4096 });
 		this.movedApic = this.device(this.system, "lapic", APIC_MSI, APIC_PAGE, { priority: 4097 });
 		this.movedApic.setEnabled(false);
@@ -195,6 +198,11 @@ export class MemoryMap {
 			this.movedApic.setEnabled(moved);
 			if (moved) this.movedApic.move(address);
 		});
+	}
+
+	/** Registers at a fixed place, over whatever firmware may be there. */
+	addDevice(name: string, base: number, size: number): Region {
+		return this.device(this.system, name, base, size, { priority: 1, overlap: true });
 	}
 
 	/** Puts memory registers behind a base address register into PCI space, nowhere at first; see {@link placeBar}. */
@@ -291,6 +299,7 @@ export class MemoryMap {
 		for (const [other, place] of [
 			["the local APIC", rangeOf(APIC_MSI, MIB)],
 			["the I/O APIC", rangeOf(IOAPIC, 4 * KIB)],
+			["the HPET", rangeOf(HPET, KIB)],
 		] as const) {
 			if (!rangesOverlap(range, place)) continue;
 			throw new UserError(

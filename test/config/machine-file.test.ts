@@ -37,6 +37,7 @@ debugcon: null
 display: text
 debug-exit: 0x501
 debug-exit-encoding: qemu
+device: [pc-testdev]
 timeout: 30s
 max-instructions: 1000000
 max-guest-time: 5s
@@ -64,6 +65,7 @@ trace: [mmio, ports]
 			display: "text",
 			debugExitPort: 0x501,
 			debugExitEncoding: "qemu",
+			devices: ["pc-testdev"],
 			timeoutMs: 30_000,
 			maxInstructions: 1_000_000,
 			maxGuestTimeNs: 5e9,

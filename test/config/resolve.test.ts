@@ -32,6 +32,7 @@ describe("defaults", () => {
 			display: "none",
 			debugExitPort: 0xf4,
 			debugExitEncoding: "tsvmm",
+			devices: [],
 			expect: [],
 			failOn: [],
 			romWrites: "summary",

@@ -25,7 +25,7 @@ const lines = (log: string): string[] => log.replaceAll("\r", "").trimEnd().spli
 async function qemuLog(qemu: string, bios: string): Promise<string[]> {
 	const devices = ["-nodefaults", "-vga", "none", "-display", "none", "-serial", "null", "-global", "apic.vapic=off"];
 	const log = ["-debugcon", "stdio", "-global", "isa-debugcon.iobase=0x402"];
-	const words = ["-M", "pc,smm=off,hpet=off", "-m", "128", ...devices, ...log, "-bios", bios];
+	const words = ["-M", "pc,smm=off", "-m", "128", ...devices, ...log, "-bios", bios];
 	const child = spawn(qemu, words, { stdio: ["ignore", "pipe", "ignore"] });
 	let text = "";
 	for await (const piece of child.stdout) {

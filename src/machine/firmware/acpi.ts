@@ -1,3 +1,4 @@
+import { HPET_ADDRESS, HPET_ID } from "../../devices/hpet.ts";
 import { join, text, u8, u16, u32, u64, zeros } from "./bytes.ts";
 import type { PcDescription } from "./description.ts";
 import { dsdtBody } from "./dsdt.ts";
@@ -30,9 +31,6 @@ const CREATOR = "TSVM";
 
 const LOCAL_APIC_BASE = 0xfee0_0000;
 const IO_APIC_BASE = 0xfec0_0000;
-const HPET_BASE = 0xfed0_0000;
-/** Revision 1, three 64-bit timers, legacy routing, vendor 8086. */
-const HPET_ID = 0x8086_a201;
 const SCI = 9;
 
 /** Offsets of pointers in the FADT. */
@@ -151,7 +149,7 @@ function madt(pc: PcDescription): Uint8Array {
 
 /** High Precision Event Timer table (IA-PC HPET 1.0a, 3.2.4). */
 function hpet(): Uint8Array {
-	const memory = join(zeros(4), u64(HPET_BASE));
+	const memory = join(zeros(4), u64(HPET_ADDRESS));
 	return table("HPET", 1, join(u32(HPET_ID), memory, zeros(4)));
 }
 

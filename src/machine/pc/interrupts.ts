@@ -1,12 +1,12 @@
 import type { Clock, IrqLine, PowerControl } from "../../bus/device.ts";
 import { fanOut, OrLine } from "../../bus/lines.ts";
-import { IoApic } from "../../devices/ioapic.ts";
+import { IOAPIC_PINS, IoApic } from "../../devices/ioapic.ts";
 import { LocalApic } from "../../devices/lapic.ts";
 import { ApicBus } from "../../devices/lapic-bus.ts";
 import { Pic8259Pair } from "../../devices/pic8259-pair.ts";
 import type { PortSpace } from "./port-space.ts";
 
-const ISA_LINES = 16;
+export const ISA_LINES = 16;
 /** Interrupt 2 is how the second 8259 reaches the first. */
 const CASCADE = 2;
 /** The input of the I/O APIC that has the timer's interrupt instead of the cascade. */
@@ -37,6 +37,7 @@ export class Interrupts {
 	/** Messages between APICs, and from devices that signal with a message. */
 	readonly bus = new ApicBus();
 	private readonly isa: readonly OrLine[];
+	private readonly pins: readonly OrLine[];
 
 	constructor(space: PortSpace, { clock, power, cpu, apicMoved }: InterruptParts) {
 		this.pic = new Pic8259Pair({ set: (high) => this.lapic.lint0.set(high) });
@@ -57,10 +58,10 @@ export class Interrupts {
 				startup: () => {},
 			},
 		});
+		this.pins = Array.from({ length: IOAPIC_PINS }, (_, pin) => new OrLine(this.ioapic.line(pin)));
 		this.isa = Array.from({ length: ISA_LINES }, (_, irq) => {
 			if (irq === CASCADE) return new OrLine({ set() {} });
-			const pin = irq === 0 ? IOAPIC_TIMER_PIN : irq;
-			return new OrLine(fanOut(this.pic.line(irq), this.ioapic.line(pin)));
+			return new OrLine(fanOut(this.pic.line(irq), this.pin(irq === 0 ? IOAPIC_TIMER_PIN : irq)));
 		});
 		space.place(0x20, 2, this.pic, Pic8259Pair.MASTER);
 		space.place(0xa0, 2, this.pic, Pic8259Pair.SLAVE);
@@ -71,6 +72,11 @@ export class Interrupts {
 	/** A further input to ISA interrupt `irq`, 0..15: several devices can share one. */
 	line(irq: number): IrqLine {
 		return this.isa[irq]!.input();
+	}
+
+	/** A further input to pin `pin` of the I/O APIC, 0..23, for what no ISA interrupt leads to. */
+	pin(pin: number): IrqLine {
+		return this.pins[pin]!.input();
 	}
 
 	/** A further input to each of the sixteen. */

@@ -4,17 +4,28 @@ import { OrLine } from "../../bus/lines.ts";
 import type { MachineConfig } from "../../config/index.ts";
 import { DebugExit } from "../../devices/debug-exit.ts";
 import { DebugCon } from "../../devices/debugcon.ts";
+import { Hpet } from "../../devices/hpet.ts";
 import { I8042 } from "../../devices/i8042.ts";
+import { IOAPIC_PINS } from "../../devices/ioapic.ts";
 import { Pit8254 } from "../../devices/pit8254.ts";
 import { Port61 } from "../../devices/port61.ts";
 import { Port92 } from "../../devices/port92.ts";
 import { PostPort } from "../../devices/post.ts";
 import { Rtc } from "../../devices/rtc.ts";
+import { TEST_MEMORY_BYTES, TEST_PORTS, TestLines, TestMemory, TestPorts } from "../../devices/test-device.ts";
 import { nullSink } from "../../host/byte-writer.ts";
 import type { SerialLine } from "../outcome.ts";
-import type { Interrupts, ProcessorPins } from "./interrupts.ts";
+import { type Interrupts, ISA_LINES, type ProcessorPins } from "./interrupts.ts";
+import type { PcMemory } from "./memory.ts";
 import type { PortSpace } from "./port-space.ts";
 import { SERIAL_PORTS, SERIAL_REGISTERS, serialPort } from "./serial.ts";
+
+/** The input of the I/O APIC that the HPET's timers can have. */
+const HPET_PIN = 2;
+/** Where pc-testdev is. */
+const TEST_DEVICE_PORTS = 0xe0;
+const TEST_DEVICE_LINES = 0x2000;
+const TEST_DEVICE_MEMORY = 0xff00_0000;
 
 export interface IsaParts {
 	readonly clock: Clock;
@@ -31,14 +42,20 @@ export interface IsaParts {
 export class IsaDevices {
 	readonly rtc: Rtc;
 	readonly i8042: I8042;
+	readonly hpet: Hpet;
 
 	constructor(space: PortSpace, parts: IsaParts) {
 		const { clock, power, interrupts, cpu, debugcon } = parts;
-		const pit = new Pit8254({ clock, irq: interrupts.line(0) });
+		this.hpet = new Hpet({
+			clock,
+			lines: { timer: interrupts.line(0), rtc: interrupts.line(8), pin: interrupts.pin(HPET_PIN) },
+		});
+		space.own(this.hpet);
+		const pit = new Pit8254({ clock, irq: this.hpet.pit });
 		space.place(0x40, 4, pit);
 		space.place(0x61, 1, new Port61({ counter: pit.speaker, clock }));
 
-		this.rtc = new Rtc({ clock, irq: interrupts.line(8), startUtcMs: parts.startUtcMs });
+		this.rtc = new Rtc({ clock, irq: this.hpet.rtc, startUtcMs: parts.startUtcMs });
 		space.place(0x70, 2, this.rtc);
 
 		const a20 = new OrLine({ set: (open) => cpu.a20(open) });
@@ -74,4 +91,14 @@ export function addDebugExit(space: PortSpace, port: MachineConfig["debugExitPor
 		throw new UserError(`--debug-exit: port 0x${port.toString(16)} belongs to ${taken.device.name}`);
 	}
 	space.place(port, count, new DebugExit(power));
+}
+
+/** What tests of processors use: see {@link TestPorts}, {@link TestLines} and {@link TestMemory}. */
+export function addTestDevice(space: PortSpace, memory: PcMemory, interrupts: Interrupts): void {
+	space.place(TEST_DEVICE_PORTS, TEST_PORTS, new TestPorts());
+	const beyondIsa = Array.from({ length: IOAPIC_PINS - ISA_LINES }, (_, n) => interrupts.pin(ISA_LINES + n));
+	space.place(TEST_DEVICE_LINES, IOAPIC_PINS, new TestLines([...interrupts.lines(), ...beyondIsa]));
+	const bytes = new TestMemory();
+	space.own(bytes);
+	memory.connect(memory.map.addDevice(bytes.name, TEST_DEVICE_MEMORY, TEST_MEMORY_BYTES), bytes);
 }

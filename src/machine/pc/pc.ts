@@ -14,7 +14,7 @@ import type { FlashActivity, MachineHost } from "../outcome.ts";
 import type { Trace } from "../trace.ts";
 import { ApicWindow } from "./apic-window.ts";
 import { Interrupts, type ProcessorPins } from "./interrupts.ts";
-import { addDebugExit, IsaDevices } from "./isa.ts";
+import { addDebugExit, addTestDevice, IsaDevices } from "./isa.ts";
 import { PcMemory } from "./memory.ts";
 import { PciFunctions } from "./pci.ts";
 import { PortSpace } from "./port-space.ts";
@@ -87,9 +87,11 @@ export class Pc implements Board {
 			if (host.keyboard) new Typist(this.isa.i8042.keyboard, host.keyboard, clock);
 			this.addFirmwareItems(config, parts, pci);
 			this.vga = this.addVga(clock);
+			if (config.devices.includes("pc-testdev")) addTestDevice(space, memory, interrupts);
 			addDebugExit(space, config.debugExitPort, power);
 			for (const { device } of memory.flash) space.own(device);
 			memory.connect(map.ioapic, interrupts.ioapic);
+			memory.connect(map.hpet, this.isa.hpet);
 			memory.connect(map.apicMsi, apicWindow);
 			memory.connect(map.movedApic, interrupts.lapic);
 		} catch (error) {
@@ -154,7 +156,7 @@ export class Pc implements Board {
 			serialPorts: SERIAL_PORTS.slice(0, serial.length).map((port, n) => ({ number: n + 1, ...port })),
 			keyboard: true,
 			mouse: true,
-			hpet: false,
+			hpet: true,
 			version: parts.version,
 			bootOrder: [],
 			bootFailWaitMs: undefined,
