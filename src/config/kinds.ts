@@ -269,3 +269,32 @@ export const rtcStart: Kind<RtcStart> = {
 	schema: (z) => z.string().meta({ description: "utc, or a date such as 2026-01-31 or 2026-01-31T12:00:00 (UTC)" }),
 	fromFile: scalarText,
 };
+
+/** A processor: a model, and features on (true) or off on top of it. Which names there are is the machine's to say. */
+export interface CpuText {
+	readonly model: string;
+	readonly features: readonly { readonly name: string; readonly on: boolean }[];
+}
+
+const CPU_WORD = /^[a-z0-9][a-z0-9._-]*$/i;
+
+/** `MODEL[,+FEATURE][,-FEATURE]`; QEMU's `feature=on` and `feature=off` as well. */
+export const cpu: Kind<CpuText> = {
+	placeholder: "MODEL[,+FEATURE][,-FEATURE]",
+	parse(given) {
+		const [model = "", ...rest] = given.split(",");
+		if (!CPU_WORD.test(model)) throw new ValueError(`"${given}" is not a processor; write a model such as max`);
+		const features = rest.map((part) => {
+			const [, sign, signed] = /^([+-])(.+)$/.exec(part) ?? [];
+			const [, named, value] = /^([^=]+)=(on|off)$/.exec(part) ?? [];
+			const name = signed ?? named;
+			if (name === undefined || !CPU_WORD.test(name))
+				throw new ValueError(`"${part}" is not a processor feature; write +FEATURE or -FEATURE`);
+			return { name, on: sign === "+" || value === "on" };
+		});
+		return { model, features };
+	},
+	schema: (z) =>
+		z.string().min(1).meta({ description: "a processor model, with ,+FEATURE and ,-FEATURE after it to change it" }),
+	fromFile: scalarText,
+};

@@ -5,7 +5,8 @@ import type { MachineConfig } from "../config/index.ts";
 import { KVM_MEM_READONLY } from "../kvm/memslots.ts";
 import type { Vcpu } from "../kvm/vcpu.ts";
 import { Vm } from "../kvm/vm.ts";
-import { defaultCpuid } from "../vcpu/cpuid.ts";
+import { cpuidOf } from "../vcpu/cpu-models.ts";
+import { findCpuid } from "../vcpu/cpuid.ts";
 import type { UnitCompiler } from "../vcpu/jit/compiler.ts";
 import { MSR } from "../vcpu/msr.ts";
 import { DirtyIntervals } from "./dirty-intervals.ts";
@@ -61,6 +62,7 @@ export class Chassis {
 			return built;
 		};
 		const trace = traceTo(parts.host, parts.config.trace, () => built?.instructions ?? 0);
+		const cpuid = cpuidOf(parts.config.cpu, { physicalBits: PHYSICAL_BITS });
 		const vm = await Vm.create({ physicalBits: PHYSICAL_BITS });
 		traceSlots(vm, trace);
 		const vcpu = vm.createVcpu(0, {
@@ -69,6 +71,7 @@ export class Chassis {
 			port: (isWrite, port, size, value) => chassis().loop.portAccess(isWrite, port, size, value),
 		});
 		assert(typeof vcpu !== "string", "the vCPU");
+		assert(vcpu.setCpuid2(cpuid) === 0, "CPUID");
 		// Before the board: what the compiler allocates must lie in the lower half of the VM's memory, and RAM can fill it.
 		const compiler = await useEngine(vcpu.processor, parts.engine);
 		built = new Chassis(vm, vcpu, compiler, trace, parts);
@@ -82,7 +85,7 @@ export class Chassis {
 		const { processor } = vcpu;
 		const clock = new GuestClock(processor, config.clock === "host" ? parts.hostTime : undefined);
 		this.clock = clock;
-		const identity = defaultCpuid().find((entry) => entry.function === 1);
+		const identity = findCpuid(vcpu.getCpuid2(), 1);
 		const pc = new Pc(config, {
 			vm,
 			clock,

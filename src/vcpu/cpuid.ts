@@ -1,3 +1,5 @@
+import { type CpuidRegister, FEATURES, type Feature, IMPLEMENTED } from "../isa/features.ts";
+
 /** One answer of CPUID, as in KVM's struct kvm_cpuid_entry2. All values are 32 bits wide, unsigned. */
 export interface CpuidEntry {
 	readonly function: number;
@@ -17,71 +19,146 @@ export const CPUID_SIGNIFICANT_INDEX = 1;
 export const CPUID_ENTRY = { function: 0, index: 4, flags: 8, eax: 12, ebx: 16, ecx: 20, edx: 24 } as const;
 export const CPUID_ENTRY_SIZE = 32;
 
-/** EDX of leaf 1 by bit mask (SDM 2A, table 3-11), as far as the processor has it. */
-export const CPUID_FEATURE = {
-	vme: 0x2,
-	de: 0x4,
-	pse: 0x8,
-	tsc: 0x10,
-	msr: 0x20,
-	pae: 0x40,
-	mce: 0x80,
-	cx8: 0x100,
-	apic: 0x200,
-	sep: 0x800,
-	mtrr: 0x1000,
-	pge: 0x2000,
-	mca: 0x4000,
-	cmov: 0x8000,
-	pat: 0x10000,
-	pse36: 0x20000,
-} as const;
+/** EDX of leaf 1: the local APIC, which shows only while it is enabled. */
+export const CPUID_APIC = 1 << FEATURES.apic.bit;
+/** ECX of leaf 1: CR4.OSXSAVE. ECX of leaf 7: CR4.PKE. */
+export const CPUID_OSXSAVE = 1 << 27;
+export const CPUID_OSPKE = 1 << 4;
 
-/** EDX of leaf 0x80000001. */
-export const CPUID_EXTENDED_FEATURE = { nx: 0x100000 } as const;
+/** State components of XSAVE (SDM 1 13.1) that exist here, with the feature that brings each, its size and its place. */
+export const XSAVE_COMPONENTS = [
+	{ bit: 0, feature: "xsave", size: 160, offset: 0 },
+	{ bit: 1, feature: "xsave", size: 256, offset: 160 },
+	{ bit: 2, feature: "avx", size: 256, offset: 576 },
+	{ bit: 9, feature: "pku", size: 8, offset: 2688 },
+] as const satisfies readonly { bit: number; feature: Feature; size: number; offset: number }[];
+/** Bytes of the legacy region and the header, which come before what has places of its own. */
+export const XSAVE_HEADER_END = 576;
+
+/** Who a processor says it is. */
+export interface Identity {
+	/** Last basic leaf. */
+	readonly level: number;
+	/** EAX of leaf 1. */
+	readonly signature: number;
+	/** At most 47 characters. */
+	readonly brand: string;
+}
 
 const VENDOR = "GenuineIntel";
-const BRAND = "tsvmm";
-/** Family 6, model 8, stepping 6: a Pentium III. */
-const SIGNATURE = 0x686;
+/** What a guest finds at 0x40000000. */
+const HYPERVISOR = "tsvmmtsvmm";
+/** The time-stamp counter, the crystal behind it and the local APIC's timer: one tick is a nanosecond. */
+const HERTZ = 1_000_000_000;
+const LEGACY_LEVEL = 4;
 
 /** Four characters as a little-endian word; behind the end of the text there are zeros. */
 function word(text: string, at: number): number {
 	return [0, 1, 2, 3].reduce((value, n) => (value | ((text.charCodeAt(at + n) || 0) << (8 * n))) >>> 0, 0);
 }
 
+type Answer = readonly [eax: number, ebx: number, ecx: number, edx: number];
+
 /**
- * The processor's CPUID leaves: a Pentium III without FPU, MMX, FXSAVE and SSE, but with execute-disable.
+ * The CPUID leaves of a processor.
  * @param apicId number of its local APIC, 8 bits.
- * @param nx whether page-table entries have the execute-disable bit.
+ * @param physicalBits width of physical addresses.
  */
-export function defaultCpuid({ apicId = 0, nx = true } = {}): CpuidEntry[] {
-	const leaf = (number: number, eax: number, ebx: number, ecx: number, edx: number): CpuidEntry => ({
-		function: number,
-		index: 0,
-		flags: 0,
-		eax,
-		ebx,
-		ecx,
-		edx,
-	});
-	const features = Object.values(CPUID_FEATURE).reduce((all, bit) => all | bit, 0);
-	const extended = nx ? CPUID_EXTENDED_FEATURE.nx : 0;
-	const brand = (part: number): CpuidEntry => {
-		const at = part * 16;
-		return leaf(0x80000002 + part, word(BRAND, at), word(BRAND, at + 4), word(BRAND, at + 8), word(BRAND, at + 12));
+export function cpuidEntries(
+	{ level, signature, brand }: Identity,
+	features: ReadonlySet<Feature>,
+	{ apicId = 0, physicalBits = 40 } = {},
+): CpuidEntry[] {
+	const bits = (leaf: number, register: CpuidRegister, index = 0): number => {
+		let value = 0;
+		for (const feature of features) {
+			const place = FEATURES[feature];
+			if (place.leaf === leaf && place.index === index && place.register === register) value |= 1 << place.bit;
+		}
+		return value >>> 0;
 	};
-	return [
-		leaf(0, 2, word(VENDOR, 0), word(VENDOR, 8), word(VENDOR, 4)),
-		leaf(1, SIGNATURE, (apicId << 24) >>> 0, 0, features),
-		// Caches and TLBs by descriptor (SDM 2A, table 3-12): 256 KiB L2, 16 KiB L1 for code and for data.
-		leaf(2, 0x03020101, 0, 0, 0x0c040882),
-		leaf(0x80000000, 0x80000004, 0, 0, 0),
-		leaf(0x80000001, 0, 0, 0, extended),
-		brand(0),
-		brand(1),
-		brand(2),
-	];
+	const entries: CpuidEntry[] = [];
+	const leaf = (number: number, answer: Answer, index?: number): void => {
+		const [eax, ebx, ecx, edx] = answer;
+		const flags = index === undefined ? 0 : CPUID_SIGNIFICANT_INDEX;
+		entries.push({ function: number, index: index ?? 0, flags, eax, ebx, ecx, edx });
+	};
+	const basic = (number: number, answer: Answer, index?: number): void => {
+		if (number <= level) leaf(number, answer, index);
+	};
+
+	basic(0, [level, word(VENDOR, 0), word(VENDOR, 8), word(VENDOR, 4)]);
+	const flushLine = features.has("clflush") ? 0x800 : 0;
+	const processors = level >= LEGACY_LEVEL ? 0x10000 : 0;
+	basic(1, [signature, ((apicId << 24) | processors | flushLine) >>> 0, bits(1, "ecx"), bits(1, "edx")]);
+	// Caches and TLBs by descriptor (SDM 2A, table 3-12): as leaf 4 says, or 256 KiB L2, 16 KiB L1 for code and for data.
+	basic(2, level >= LEGACY_LEVEL ? [0x00ff0301, 0, 0, 0xf0] : [0x03020101, 0, 0, 0x0c040882]);
+	basic(3, NOTHING);
+	basic(4, cache(1, 1, 8, 64), 0);
+	basic(4, cache(2, 1, 8, 64), 1);
+	basic(4, cache(3, 2, 16, 4096), 2);
+	basic(4, NOTHING, 3);
+	basic(5, NOTHING);
+	basic(6, [bits(6, "eax"), 0, 0, 0]);
+	basic(7, [0, bits(7, "ebx"), bits(7, "ecx"), bits(7, "edx")], 0);
+	// One processor per core, one core per package: shifts of 0.
+	basic(0xb, [0, 1, 0x100, apicId], 0);
+	basic(0xb, [0, 1, 0x201, apicId], 1);
+	basic(0xb, [0, 0, 2, apicId], 2);
+	if (features.has("xsave")) {
+		const components = XSAVE_COMPONENTS.filter(({ feature }) => features.has(feature));
+		const end = Math.max(XSAVE_HEADER_END, ...components.map(({ offset, size }) => offset + size));
+		const mask = components.reduce((all, { bit }) => all | (1 << bit), 0);
+		// EBX follows XCR0: the processor fills it in.
+		basic(0xd, [mask, XSAVE_HEADER_END, end, 0], 0);
+		basic(0xd, [bits(0xd, "eax", 1), XSAVE_HEADER_END, 0, 0], 1);
+		for (const { bit, size, offset } of components) if (bit >= 2) basic(0xd, [size, offset, 0, 0], bit);
+	} else basic(0xd, NOTHING);
+	basic(0x15, [1, 1, HERTZ, 0]);
+	basic(0x16, [HERTZ / 1e6, HERTZ / 1e6, HERTZ / 1e6, 0]);
+	if (features.has("hypervisor"))
+		leaf(0x40000000, [0x40000000, word(HYPERVISOR, 0), word(HYPERVISOR, 4), word(HYPERVISOR, 8)]);
+
+	const extended = level > LEGACY_LEVEL;
+	leaf(0x80000000, [extended ? 0x80000008 : 0x80000004, 0, 0, 0]);
+	leaf(0x80000001, [0, 0, bits(0x80000001, "ecx"), bits(0x80000001, "edx")]);
+	for (let part = 0; part < 3; part++) {
+		const at = part * 16;
+		leaf(0x80000002 + part, [word(brand, at), word(brand, at + 4), word(brand, at + 8), word(brand, at + 12)]);
+	}
+	if (extended) {
+		leaf(0x80000005, NOTHING);
+		// L2: 4 MiB, 16-way, lines of 64 bytes.
+		leaf(0x80000006, [0, 0, 0x10008040, 0]);
+		leaf(0x80000007, [0, 0, 0, bits(0x80000007, "edx")]);
+		const linearBits = features.has("la57") ? 57 : 48;
+		leaf(0x80000008, [physicalBits | (linearBits << 8), bits(0x80000008, "ebx"), 0, 0]);
+	}
+	return entries;
+}
+
+const NOTHING: Answer = [0, 0, 0, 0];
+
+/** Leaf 4: a cache with lines of 64 bytes, of this processor alone. `type`: 1 data, 2 code, 3 both. */
+function cache(type: number, cacheLevel: number, ways: number, sets: number): Answer {
+	return [type | (cacheLevel << 5) | 0x100, (((ways - 1) << 22) | 63) >>> 0, sets - 1, 1];
+}
+
+/** The answer for a leaf; of several sub-leaves, that of `index`. */
+export function findCpuid(entries: readonly CpuidEntry[], leaf: number, index = 0): CpuidEntry | undefined {
+	return entries.find(
+		(entry) => entry.function === leaf && ((entry.flags & CPUID_SIGNIFICANT_INDEX) === 0 || entry.index === index),
+	);
+}
+
+/** The features that entries show. Without a leaf 1 nobody has said anything: all there are, as KVM lets a guest use the host's. */
+export function featuresIn(entries: readonly CpuidEntry[]): ReadonlySet<Feature> {
+	if (findCpuid(entries, 1) === undefined) return IMPLEMENTED;
+	const shown = (Object.keys(FEATURES) as Feature[]).filter((name) => {
+		const { leaf, index, register, bit } = FEATURES[name];
+		return (((findCpuid(entries, leaf, index)?.[register] ?? 0) >>> bit) & 1) !== 0;
+	});
+	return new Set(shown.filter((name) => IMPLEMENTED.has(name)));
 }
 
 /** Entries in the form that the processor reads. */

@@ -281,9 +281,11 @@ export const F = {
 	floatRaised: f32(),
 	xcr0: f64(),
 	pkru: f32(),
-	/** Bits of CR4 and EFER that exist beyond those of a Pentium III: by the features that CPUID shows. */
-	cr4Extra: f64(),
+	/** Bits of CR4, EFER and XCR0 that exist, and the features that the core asks for: by what CPUID shows (feature-bits.ts). */
+	cr4Bits: f64(),
 	eferBits: f64(),
+	xcr0Bits: f64(),
+	features: f64(),
 	/** Diagnostics: instructions interpreted. */
 	interpreted: f64(),
 	/** Vector whose delivery is under way, for double faults; -1 none. */

@@ -3,9 +3,10 @@ import { Decoder } from "../isa/decoder.ts";
 import { instructionTable } from "../isa/index.ts";
 import { SEGMENT } from "../isa/registers.ts";
 import { CodeSpace } from "./code-space.ts";
-import { EFER } from "./core/control-bits.ts";
+import { controlBits } from "./core/feature-bits.ts";
 import { loadCore } from "./core/load.ts";
-import { CPUID_ENTRY_SIZE, CPUID_EXTENDED_FEATURE, type CpuidEntry, defaultCpuid, encodeCpuid } from "./cpuid.ts";
+import { cpuidOf, DEFAULT_CPU } from "./cpu-models.ts";
+import { CPUID_ENTRY_SIZE, type CpuidEntry, encodeCpuid, featuresIn, findCpuid } from "./cpuid.ts";
 import {
 	ATTR,
 	BLOCK_HEADER,
@@ -171,7 +172,7 @@ export class Processor {
 		this.set64(F.physicalMask, 0xffff_ffff_ffff_ffffn);
 		this.setPhysicalBits(40);
 		this.set(F.cpuidTable, memory.allocate(MAX_CPUID_ENTRIES * CPUID_ENTRY_SIZE));
-		this.setCpuid(defaultCpuid());
+		this.setCpuid(cpuidOf(DEFAULT_CPU));
 		this.set(F.interruptQueued, -1);
 		this.set(F.delivering, -1);
 		// The processors of a VM share their decoded code, and every one of them must hear.
@@ -238,8 +239,10 @@ export class Processor {
 		const bytes = encodeCpuid(entries);
 		this.memory.bytes(this.get(F.cpuidTable) >>> 0, bytes.length).set(bytes);
 		this.set(F.cpuidCount, entries.length);
-		const extended = entries.find((entry) => entry.function === 0x80000001)?.edx ?? 0;
-		this.set64(F.eferBits, BigInt(extended & CPUID_EXTENDED_FEATURE.nx ? EFER.nxe : 0));
+		const bits = controlBits(featuresIn(entries));
+		for (const name of ["cr4Bits", "eferBits", "xcr0Bits", "features"] as const) this.set64(F[name], bits[name]);
+		const widths = findCpuid(entries, 0x80000008)?.eax ?? 0;
+		if ((widths & 0xff) !== 0) this.setPhysicalBits(widths & 0xff);
 	}
 
 	/** Width of physical addresses; bits above are reserved in page-table entries. */
@@ -315,7 +318,7 @@ export class Processor {
 			this.resetFloatingPoint();
 		}
 		// EDX identifies the processor as CPUID does.
-		this.setGpr(2, BigInt(this.cpuid.find((entry) => entry.function === 1)?.eax ?? 0));
+		this.setGpr(2, BigInt(findCpuid(this.cpuid, 1)?.eax ?? 0));
 		this.set(F.cpl, 0);
 		const data = ATTR.present | ATTR.s | 3;
 		for (const n of [SEGMENT.es, SEGMENT.ss, SEGMENT.ds, SEGMENT.fs, SEGMENT.gs])

@@ -48,6 +48,7 @@ result: result.json
 dirty-log: pages.jsonl
 engine: interpreter
 clock: host
+cpu: qemu64,-nx
 rtc: 2000-01-01
 log: debug
 trace: [mmio, ports]
@@ -75,6 +76,7 @@ trace: [mmio, ports]
 			result: "result.json",
 			dirtyLog: "pages.jsonl",
 			engine: "interpreter",
+			cpu: { model: "qemu64", features: [{ name: "nx", on: false }] },
 			clock: "host",
 			rtc: Date.UTC(2000, 0, 1),
 			logLevel: "debug",

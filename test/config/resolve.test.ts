@@ -36,6 +36,7 @@ describe("defaults", () => {
 			expect: [],
 			failOn: [],
 			romWrites: "summary",
+			cpu: { model: "max", features: [] },
 			engine: "auto",
 			clock: "instructions",
 			rtc: Date.UTC(2026, 0, 1),
@@ -94,6 +95,21 @@ describe("values", () => {
 		["serial", "file:a:b", { serial: [{ to: "file", path: "a:b" }] }],
 		["rtc", "utc", { rtc: "utc" }],
 		["rtc", "1999-12-31T23:59:58", { rtc: Date.UTC(1999, 11, 31, 23, 59, 58) }],
+		["cpu", "qemu64", { cpu: { model: "qemu64", features: [] } }],
+		[
+			"cpu",
+			"max,+avx2,-sse4.1,la57=off",
+			{
+				cpu: {
+					model: "max",
+					features: [
+						{ name: "avx2", on: true },
+						{ name: "sse4.1", on: false },
+						{ name: "la57", on: false },
+					],
+				},
+			},
+		],
 		["trace", "mmio, ports,mmio", { trace: ["mmio", "ports"] }],
 	])("--%s %s", (name, text, expected) => {
 		expect(flags([name, text])).toMatchObject(expected);
@@ -135,6 +151,8 @@ describe("mistakes", () => {
 		],
 		["serial", "stdoi", '--serial: "stdoi" is not an output; write stdio, null or file:PATH (did you mean stdio?)'],
 		["serial", "file:", "--serial: a file name is missing"],
+		["cpu", "max,avx", '--cpu: "avx" is not a processor feature; write +FEATURE or -FEATURE'],
+		["cpu", "+avx", '--cpu: "+avx" is not a processor; write a model such as max'],
 		["rtc", "2026-02-30", '--rtc: "2026-02-30" is not a date; write utc, 2026-01-31 or 2026-01-31T12:00:00'],
 		["expect", "", "--expect: the text is empty"],
 		["bios", "", "--bios: a file name is missing"],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
-import { defaultCpuid } from "../../src/vcpu/cpuid.ts";
+import { cpuidOf } from "../../src/vcpu/cpu-models.ts";
 import { F, SEG, segmentOffset } from "../../src/vcpu/layout.ts";
 import { APIC_BASE, MSR, msrField } from "../../src/vcpu/msr.ts";
 import { ENGINES, type GuestOptions, TestGuest } from "../support/engine.ts";
@@ -373,7 +373,7 @@ describe.each(ENGINES)("model-specific registers on the %s engine", (engine) => 
 	it("EFER is there with execute-disable only", async () => {
 		expect(await roundTrip(MSR.efer, 0, 0x800)).toEqual([0, 0x800]);
 		const guest = await kernel(engine, { code: [...RDMSR, HLT], registers: { ecx: MSR.efer } });
-		guest.processor.setCpuid(defaultCpuid({ nx: false }));
+		guest.processor.setCpuid(cpuidOf({ model: "pentium3", features: [] }));
 		expect(faultOf(guest)).toBe(GP);
 	});
 
@@ -412,6 +412,7 @@ describe.each(ENGINES)("model-specific registers on the %s engine", (engine) => 
 describe.each(ENGINES)("CPUID on the %s engine", (engine) => {
 	const ask = async (eax: number, ecx = 0, apicBase?: bigint): Promise<number[]> => {
 		const guest = await kernel(engine, { code: [...CPUID, HLT], registers: { eax, ecx, ebx: 1, edx: 1 } });
+		guest.processor.setCpuid(cpuidOf({ model: "pentium3", features: [] }));
 		if (apicBase !== undefined) guest.processor.set64(msrField(MSR.apicBase), apicBase);
 		expect(faultOf(guest)).toBe(-1);
 		return (["eax", "ebx", "ecx", "edx"] as const).map((name) => guest.register(name));
@@ -426,7 +427,7 @@ describe.each(ENGINES)("CPUID on the %s engine", (engine) => {
 			Buffer.from(new Uint32Array(await ask(0x80000002)).buffer)
 				.toString()
 				.replace(/\0/g, ""),
-		).toBe("tsvmm");
+		).toBe("tsvmm pentium3");
 	});
 
 	it("a number beyond the last leaf gives the last basic one, a gap zeros", async () => {

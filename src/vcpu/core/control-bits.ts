@@ -49,10 +49,24 @@ export const CR4 = {
 	mce: 0x40,
 	pge: 0x80,
 	pce: 0x100,
+	osfxsr: 0x200,
+	osxmmexcpt: 0x400,
+	umip: 0x800,
+	la57: 0x1000,
+	fsgsbase: 0x10000,
+	pcide: 0x20000,
+	osxsave: 0x40000,
+	smep: 0x100000,
+	smap: 0x200000,
+	pke: 0x400000,
+	pks: 0x1000000,
 } as const;
 
 /** EFER by bit mask (SDM 3A 2.2.1). */
 export const EFER = { sce: 0x1, lme: 0x100, lma: 0x400, nxe: 0x800 } as const;
+
+/** XCR0 by bit mask (SDM 3A 2.6). */
+export const XCR0 = { x87: 0x1, sse: 0x2, avx: 0x4, pkru: 0x200 } as const;
 
 /** DR6 by bit mask (SDM 3B 17.2.3). */
 export const DR6 = { bd: 0x2000, bs: 0x4000, bt: 0x8000 } as const;

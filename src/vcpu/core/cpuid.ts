@@ -1,9 +1,19 @@
 import { RAX, RBX, RCX, RDX } from "../../isa/registers.ts";
-import { type Ex, i32 } from "../../wasm/expression.ts";
-import { call } from "../../wasm/function.ts";
-import { CPUID_ENTRY, CPUID_ENTRY_SIZE, CPUID_FEATURE, CPUID_SIGNIFICANT_INDEX } from "../cpuid.ts";
+import { type Ex, i32, type Local } from "../../wasm/expression.ts";
+import { call, type FunctionBuilder } from "../../wasm/function.ts";
+import {
+	CPUID_APIC,
+	CPUID_ENTRY,
+	CPUID_ENTRY_SIZE,
+	CPUID_OSPKE,
+	CPUID_OSXSAVE,
+	CPUID_SIGNIFICANT_INDEX,
+	XSAVE_COMPONENTS,
+	XSAVE_HEADER_END,
+} from "../cpuid.ts";
 import { F, GPRS, STATUS } from "../layout.ts";
 import { APIC_BASE, MSR, msrField } from "../msr.ts";
+import { CR4 } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 
 /** CPUID from the table that the host filled. */
@@ -51,10 +61,33 @@ export function defineCpuid(core: Core): void {
 			if (register === RDX) {
 				// A disabled local APIC does not show (SDM 3A 11.4.3).
 				const off = msrField(MSR.apicBase).of(st).wrap().and(APIC_BASE.enable).eqz();
-				f.if(leaf.eq(1).and(off), () => f.set(part, part.and(~CPUID_FEATURE.apic)));
+				f.if(leaf.eq(1).and(off), () => f.set(part, part.and(~CPUID_APIC)));
+			}
+			if (register === RCX) {
+				shown(f, part, leaf.eq(1), F.cr4.of(st), CR4.osxsave, CPUID_OSXSAVE);
+				shown(f, part, leaf.eq(7).and(index.eqz()), F.cr4.of(st), CR4.pke, CPUID_OSPKE);
+			}
+			if (register === RBX) {
+				f.if(leaf.eq(0xd).and(part.ne(0)).and(index.leU(1)), () => {
+					f.set(part, areaBytes(F.xcr0.of(st), "standard").when(index.eqz(), areaBytes(F.xcr0.of(st), "compacted")));
+				});
 			}
 			give(register, part);
 		}
 		f.return(i32(STATUS.next));
 	});
+}
+
+/** Replaces a bit of CPUID's answer for a leaf by the bit of CR4 that it reports. */
+function shown(f: FunctionBuilder, part: Local, isLeaf: Ex, cr4: Ex, control: number, bit: number): void {
+	const set = cr4.wrap().and(control).ne(0).mul(bit);
+	f.if(isLeaf, () => f.set(part, part.and(~bit).or(set)));
+}
+
+/** Bytes of an XSAVE area with the components that are switched on, in either format (SDM 1 13.4.2, 13.4.3). */
+function areaBytes(xcr0: Ex, format: "standard" | "compacted"): Ex {
+	return XSAVE_COMPONENTS.filter(({ bit }) => bit >= 2).reduce<Ex>((bytes, { bit, offset, size }) => {
+		const on = xcr0.wrap().shrU(bit).and(1);
+		return format === "compacted" ? bytes.add(on.mul(size)) : i32(offset + size).when(on, bytes);
+	}, i32(XSAVE_HEADER_END));
 }

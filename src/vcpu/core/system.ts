@@ -10,9 +10,6 @@ import { segmentLinear } from "./segment-access.ts";
 /** Bits of CR0 that exist; the others read as 0 whatever is written (SDM 3A 2.5). */
 const CR0_EXISTING = CR0.pe | CR0.mp | CR0.em | CR0.ts | CR0.et | CR0.ne | CR0.wp | CR0.am | CR0.nw | CR0.cd | CR0.pg;
 
-/** Bits of CR4 on a Pentium III without the SSE ones; F.cr4Extra adds those of later features. */
-const CR4_EXISTING = CR4.vme | CR4.pvi | CR4.tsd | CR4.de | CR4.pse | CR4.pae | CR4.mce | CR4.pge | CR4.pce;
-
 /** Bits that LMSW writes: PE, which it cannot clear, MP, EM and TS. */
 const MSW = CR0.pe | CR0.mp | CR0.em | CR0.ts;
 
@@ -92,7 +89,7 @@ function defineControlRegisters(core: Core): void {
 	core.define("setCr4", ["i32", "i64"], ["i32"], (f) => {
 		const [st, value] = [f.param(0), f.param(1)];
 		const old = f.let(F.cr4.of(st));
-		f.if(value.and(F.cr4Extra.of(st).or(BigInt(CR4_EXISTING)).not()).ne(0n), () => raise(core, f, st, VECTOR.GP));
+		f.if(value.and(F.cr4Bits.of(st).not()).ne(0n), () => raise(core, f, st, VECTOR.GP));
 		const changed = f.let(old.xor(value).wrap());
 		F.cr4.set(f, st, value);
 		f.if(changed.and(CR4.pae).ne(0), () => {
