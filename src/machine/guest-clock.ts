@@ -5,8 +5,10 @@ import type { Alarm, Clock } from "../bus/device.ts";
 export interface InstructionCounter {
 	/** Instructions retired so far; each also moves the time-stamp counter by one. */
 	retired(): number;
-	/** Moves the time-stamp counter by `ticks` more. */
-	addTsc(ticks: number): void;
+	/** Nanoseconds that passed without instructions. */
+	passed(): number;
+	/** Lets `ns` of them pass; the time-stamp counter moves by as many. */
+	pass(ns: number): void;
 }
 
 /**
@@ -17,8 +19,6 @@ export class GuestClock implements Clock {
 	readonly alarms = new AlarmQueue();
 	private readonly counter: InstructionCounter;
 	private readonly hostTime: (() => number) | undefined;
-	/** Nanoseconds that no instruction accounts for. */
-	private extra = 0;
 
 	/** `hostTime`: nanoseconds since the start, for `--clock host`. */
 	constructor(counter: InstructionCounter, hostTime?: () => number) {
@@ -32,7 +32,7 @@ export class GuestClock implements Clock {
 	}
 
 	now(): number {
-		return this.hostTime === undefined ? this.counter.retired() + this.extra : Math.floor(this.hostTime());
+		return this.hostTime === undefined ? this.counter.retired() + this.counter.passed() : Math.floor(this.hostTime());
 	}
 
 	alarm(fire: () => void): Alarm {
@@ -41,7 +41,7 @@ export class GuestClock implements Clock {
 
 	/** Guest time passes that no instruction accounts for; the host's passes by itself. */
 	pass(ns: number): void {
-		if (this.hostTime === undefined) this.move(ns);
+		if (this.hostTime === undefined) this.counter.pass(ns);
 	}
 
 	/**
@@ -50,12 +50,10 @@ export class GuestClock implements Clock {
 	 */
 	tick(): number {
 		const now = this.now();
-		if (this.hostTime !== undefined) this.move(Math.max(0, now - this.counter.retired() - this.extra));
+		if (this.hostTime !== undefined) {
+			const behind = now - this.counter.retired() - this.counter.passed();
+			if (behind > 0) this.counter.pass(behind);
+		}
 		return now;
-	}
-
-	private move(ns: number): void {
-		this.extra += ns;
-		this.counter.addTsc(ns);
 	}
 }

@@ -22,6 +22,11 @@ export class Requests implements PowerControl {
 		return this.pendingReset;
 	}
 
+	/** Whether the run ends or the machine is reset before anything else. */
+	get waiting(): boolean {
+		return this.ending !== undefined || this.pendingReset !== undefined;
+	}
+
 	/** Gives the reset to do, and forgets it. */
 	takeReset(): ResetKind | undefined {
 		const kind = this.pendingReset;

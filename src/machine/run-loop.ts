@@ -56,9 +56,12 @@ export class RunLoop {
 	/** The processor waits in HLT. */
 	private halted = false;
 	private quantum = FIRST_QUANTUM;
+	/** The alarm that the budget in force heeds. */
+	private heeded: number | undefined;
 
 	constructor(parts: RunLoopParts) {
 		this.parts = parts;
+		parts.vcpu.processor.setPortTime(parts.clock.followsHost ? 0 : DEVICE_ACCESS_NS);
 	}
 
 	/** Runs until there is an end. */
@@ -122,6 +125,7 @@ export class RunLoop {
 		if (time <= 0) requests.finish({ kind: "guest-time-limit" });
 		let budget = clock.followsHost ? HOST_CLOCK_SLICE_NS : this.quantum;
 		const alarm = clock.alarms.next();
+		this.heeded = alarm;
 		if (alarm !== undefined && alarm - now < budget) budget = alarm - now;
 		const interval = this.parts.intervals;
 		if (interval !== undefined && interval.until - now < budget) budget = interval.until - now;
@@ -158,20 +162,23 @@ export class RunLoop {
 		}
 	}
 
-	/** A port access as it happens, without an exit: takes its time, and ends the run early where somebody waits. */
+	/** A port access as it happens, without an exit; its time passes behind it. It ends the run early where somebody waits. */
 	portAccess(isWrite: boolean, port: number, size: number, value: number): number {
-		const { board, clock, requests, limits, vcpu, trace } = this.parts;
+		const { board, clock, requests, trace } = this.parts;
 		trace.exits?.(`io at ${this.where()}`);
 		let answer = 0;
 		if (isWrite) board.ports.write(port, size as AccessSize, value);
 		else answer = board.ports.read(port, size as AccessSize);
-		clock.pass(DEVICE_ACCESS_NS);
-		const now = clock.now();
-		const alarm = clock.alarms.next() ?? limits.guestTimeNs;
-		let left = Math.min(alarm, limits.guestTimeNs) - now;
-		if (requests.end !== undefined || requests.resetKind !== undefined) left = 0;
-		if (left < vcpu.processor.budget) vcpu.processor.setBudget(Math.max(left, 0));
+		if (clock.alarms.next() !== this.heeded || requests.waiting) this.shorten();
 		return answer;
+	}
+
+	/** Takes what has become due sooner into account. */
+	private shorten(): void {
+		const { clock, requests, vcpu } = this.parts;
+		this.heeded = clock.alarms.next();
+		const left = requests.waiting ? 0 : Math.max((this.heeded ?? Number.POSITIVE_INFINITY) - clock.now(), 0);
+		if (left < vcpu.processor.budget) vcpu.processor.setBudget(left);
 	}
 
 	private port(): void {

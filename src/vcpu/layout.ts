@@ -239,12 +239,18 @@ export const F = {
 	cpuidTable: f32(),
 	/** Not 0: the host takes single port accesses at once, without an exit. */
 	portHost: f32(),
+	/** Nanoseconds of guest time that such an access takes. */
+	portTime: f32(),
+	/** Nanoseconds of guest time that no instruction accounts for. */
+	passed: f64(),
 	/** Answer to a port read: not 0 = present. */
 	portAnswered: f32(),
 	/** The value of a single port access, either way. */
 	portData: f64(),
 	/** Answers of a REP INS batch (an IN exit with {@link F.ioTotal} above 1), in order. */
 	portBuffer: new Field(take(4096), 8),
+	/** Behind a check of a frame to be pushed: VM memory offset of the byte above it; 0 where elements must go one by one. */
+	frameTop: f32(),
 	/** Values of an instruction that pushes several: the first one is pushed first. */
 	words: new Field(take(33 * 8), 8),
 	/** YMM0–YMM15, 32 bytes each; the low halves are XMM0–XMM15. */

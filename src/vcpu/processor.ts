@@ -56,8 +56,8 @@ export interface ProcessorHost {
 		| ((isWrite: boolean, gpa: bigint, length: number, data: bigint, setData: (data: bigint) => void) => boolean)
 		| undefined;
 	/**
-	 * Takes a single port access (IN or OUT) without an exit; absent: they are exits. Time may pass: it may call
-	 * {@link Processor.setBudget}. @returns the value read.
+	 * Takes a single port access (IN or OUT) without an exit; absent: they are exits. It may call
+	 * {@link Processor.setBudget}; behind it {@link Processor.setPortTime} passes. @returns the value read.
 	 */
 	port?(isWrite: boolean, port: number, size: number, value: number): number;
 	/**
@@ -138,6 +138,7 @@ export class Processor {
 		this.view = new DataView(memory.memory.buffer, st, STATE_SIZE);
 		this.all = new Uint8Array(memory.memory.buffer);
 		memory.bytes(tlbArea, TLB_TABLES * TLB_BYTES).fill(0xff);
+		const takePort = host.port?.bind(host);
 		const { exports } = new WebAssembly.Instance(module, {
 			env: {
 				memory: memory.memory,
@@ -146,10 +147,8 @@ export class Processor {
 				compile: (_st: number, block: number) => this.compiler?.compile(block),
 				verify: (_st: number, block: number) => this.compiler?.verify(block),
 				acknowledge: () => this.host.acknowledge(),
-				port: (_st: number, isWrite: number, port: number, size: number) => {
-					const value = this.host.port?.(isWrite !== 0, port, size, this.get(F.portData) >>> 0) ?? 0;
-					if (isWrite === 0) this.set(F.portData, value);
-				},
+				port: (_st: number, isWrite: number, port: number, size: number, value: number) =>
+					takePort?.(isWrite !== 0, port, size, value >>> 0) ?? 0,
 				bus: (_st: number, isWrite: number, fragment: number) => this.bus(isWrite !== 0, fragment),
 				ferr: () => this.host.ferr?.(),
 				msr: (_st: number, isWrite: number, index: number) => this.msr(isWrite !== 0, index),
@@ -410,11 +409,26 @@ export class Processor {
 		return (words[at + TLB.addend.offset / 4]! + page) >>> 0;
 	}
 
-	/** Moves the time-stamp counter forward. */
-	addTsc(ticks: number): void {
-		const low = (this.get(F.tscOffset) >>> 0) + ticks;
-		this.set(F.tscOffset, low | 0);
-		if (low >= 0x1_0000_0000) this.set(F.tscOffset, this.get(F.tscOffset, 4) + Math.floor(low / 0x1_0000_0000), 4);
+	/** Nanoseconds of guest time that no instruction accounts for. */
+	passed(): number {
+		return this.getNumber(F.passed);
+	}
+
+	/** Guest time passes that no instruction accounts for; the time-stamp counter shows it. */
+	pass(ns: number): void {
+		this.addTo(F.passed, ns);
+		this.addTo(F.tscOffset, ns);
+	}
+
+	/** How long, in nanoseconds, a port access takes that the host answers at once. */
+	setPortTime(ns: number): void {
+		this.set(F.portTime, ns);
+	}
+
+	private addTo(field: Field, count: number): void {
+		const low = (this.get(field) >>> 0) + count;
+		this.set(field, low | 0);
+		if (low >= 0x1_0000_0000) this.set(field, this.get(field, 4) + Math.floor(low / 0x1_0000_0000), 4);
 	}
 
 	/** Up to `length` code bytes at a linear address, for people: nothing changes, and what cannot be read is left out. */

@@ -19,6 +19,7 @@ const PRIVATE: ReadonlySet<string> = new Set<keyof typeof F>([
 		"tlbListCount",
 		"portData",
 		"portBuffer",
+		"frameTop",
 		"words",
 	] as const),
 	...(["interpreted", "fills"] as const),

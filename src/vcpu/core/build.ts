@@ -22,6 +22,8 @@ const EXPORTS = [
 	"flushWrites",
 	"flushHost",
 	"fetchHost",
+	"portRead",
+	"portWrite",
 	"readFlags",
 	"writeFlags",
 	"gvaToTlb",

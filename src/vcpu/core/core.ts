@@ -22,8 +22,8 @@ export interface CoreImports {
 	 */
 	readonly bus: Callee;
 	/**
-	 * A single port access that the host takes care of at once: `(state, is write, port, bytes)`; the value is in
-	 * F.portData. Asked only where F.portHost is not 0; otherwise a port access is an exit.
+	 * A single port access that the host takes care of at once: `(state, is write, port, bytes, value)` → value read.
+	 * Asked only where F.portHost is not 0; otherwise a port access is an exit.
 	 */
 	readonly port: Callee;
 	/** FERR# is asserted: `(state)`. Asked only where F.ferrHost is not 0. */
@@ -47,7 +47,7 @@ export class Core {
 			verify: m.import("verify", ["i32", "i32"], []),
 			acknowledge: m.import("acknowledge", ["i32"], ["i32"]),
 			bus: m.import("bus", ["i32", "i32", "i32"], ["i32"]),
-			port: m.import("port", ["i32", "i32", "i32", "i32"], []),
+			port: m.import("port", ["i32", "i32", "i32", "i32", "i32"], ["i32"]),
 			ferr: m.import("ferr", ["i32"], []),
 			msr: m.import("msr", ["i32", "i32", "i32"], ["i32"]),
 		};

@@ -1,11 +1,12 @@
 import { RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
-import { type Ex, i32 } from "../../wasm/expression.ts";
+import { type Ex, i32, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ACCESS, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
 import { CR0, CR4, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import { limitOf, RPL, raise, SYSTEM_TYPE } from "./descriptors.ts";
 import { csLimit } from "./far.ts";
+import { popAll } from "./stack-frames.ts";
 import { TASK_SOURCE } from "./tasks.ts";
 
 /** Flags that a 16-bit IRET can set, CPL and IOPL allowing: all of FLAGS. */
@@ -136,9 +137,9 @@ function defineTaskReturn(core: Core): void {
 function defineProtected(core: Core): void {
 	core.define("iretProtected", ["i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, bytes] = [f.param(0), f.param(1), f.param(2)];
-		const ip = pop(core, f, st, rec, i32(0), bytes);
-		const selector = f.let(pop(core, f, st, rec, bytes, bytes).wrap().and(0xffff));
-		const flags = f.let(pop(core, f, st, rec, bytes.shl(1), bytes).wrap());
+		const [ip, second, third] = popAll(core, f, { st, rec }, bytes, 3) as [Local, Local, Local];
+		const selector = f.let(second.wrap().and(0xffff));
+		const flags = f.let(third.wrap());
 		const level = f.let(F.cpl.of(st));
 		f.if(level.eqz().and(flags.and(EFLAGS.vm).ne(0)), () => {
 			f.return(call(core.fn("iretToVirtual"), st, rec, ip, selector, flags));

@@ -43,6 +43,21 @@ export function defineLoop(core: Core): void {
 	defineRun(core);
 }
 
+/** Not 0 where the next instruction runs by itself. */
+function singleStepped(st: Ex, flags: Ex): Ex {
+	return F.shadow
+		.of(st)
+		.or(F.replaying.of(st))
+		.or(flags.and(EFLAGS.tf | EFLAGS.rf))
+		.or(F.breakControl.of(st).and(0xff))
+		.or(F.guestDebug.of(st).and(GUEST_DEBUG.singleStep));
+}
+
+/** Not 0 where something must be looked at before the next instruction. */
+export function attentionWanted(st: Ex, flags: Ex): Ex {
+	return singleStepped(st, flags).or(F.pending.of(st)).or(F.faultPending.of(st)).or(F.windowRequest.of(st));
+}
+
 function defineLookup(core: Core): void {
 	/** `lookup(state, linear, key)` → block, or 0 with a fault or exit pending. */
 	core.define("lookup", ["i32", "i64", "i32"], ["i32"], (f) => {
@@ -356,31 +371,12 @@ function defineRun(core: Core): void {
 		const stepping = F.guestDebug.of(st).and(GUEST_DEBUG.singleStep);
 		f.loop((next) => {
 			f.set(flags, F.eflags.of(st));
-			f.set(
-				special,
-				F.pending
-					.of(st)
-					.or(F.faultPending.of(st))
-					.or(F.shadow.of(st))
-					.or(F.replaying.of(st))
-					.or(flags.and(EFLAGS.tf | EFLAGS.rf))
-					.or(dr7.and(0xff))
-					.or(stepping)
-					.or(F.windowRequest.of(st)),
-			);
+			f.set(special, attentionWanted(st, flags));
 			f.if(special.ne(0), () => {
 				const reason = f.let(call(core.fn("boundary"), st));
 				f.returnIf(reason.ne(0), reason);
 				f.set(flags, F.eflags.of(st));
-				f.set(
-					special,
-					F.shadow
-						.of(st)
-						.or(F.replaying.of(st))
-						.or(flags.and(EFLAGS.tf | EFLAGS.rf))
-						.or(dr7.and(0xff))
-						.or(stepping),
-				);
+				f.set(special, singleStepped(st, flags));
 			});
 			f.returnIf(F.budget.of(st).leS(0), EXIT.budget);
 			const linear = f.let(csBase.add(F.rip.of(st)).and(F.linearMask.of(st)));

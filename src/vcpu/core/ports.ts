@@ -32,15 +32,12 @@ const BATCH_FRAGMENTS = 64;
  * REP INS batch in F.portBuffer.
  */
 export function definePorts(core: Core): void {
+	definePortCall(core);
 	core.define("helper_in", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, port, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		f.check(call(core.fn("ioAllowed"), st, rec, port, bytes));
 		f.if(F.portHost.of(st).ne(0), () => {
-			// The host sees the instruction as not yet retired, as at an exit.
-			F.budget.set(f, st, F.budget.of(st).add(1));
-			f.call(core.imports.port, st, 0, port, bytes);
-			F.budget.set(f, st, F.budget.of(st).sub(1));
-			f.call(core.fn("setGpr"), st, RAX, bytes, F.portData.of(st));
+			f.call(core.fn("setGpr"), st, RAX, bytes, call(core.fn("portRead"), st, port, bytes).extU());
 			watchPort(core, f, st, port, bytes);
 			f.return(STATUS.next);
 		});
@@ -57,12 +54,13 @@ export function definePorts(core: Core): void {
 	core.define("helper_out", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, port, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		f.check(call(core.fn("ioAllowed"), st, rec, port, bytes));
-		F.portData.set(f, st, gpr(st, RAX).and(elementMask(bytes)));
+		const value = f.let(gpr(st, RAX).and(elementMask(bytes)));
 		watchPort(core, f, st, port, bytes);
 		f.if(F.portHost.of(st).ne(0), () => {
-			f.call(core.imports.port, st, 1, port, bytes);
+			f.call(core.fn("portWrite"), st, port, bytes, value.wrap());
 			f.return(STATUS.next);
 		});
+		F.portData.set(f, st, value);
 		portExit(core, f, st, rec, OUT, port, bytes, i32(1));
 		f.return(STATUS.stopNext);
 	});
@@ -70,6 +68,37 @@ export function definePorts(core: Core): void {
 	defineOuts(core);
 	defineStoreBatch(core);
 	defineIns(core);
+}
+
+/** Port accesses that the host takes at once. Their time is taken off the budget, so that no alarm comes late. */
+function definePortCall(core: Core): void {
+	const passTime = (f: FunctionBuilder, st: Ex): void => {
+		const time = f.let(F.portTime.of(st).extU());
+		const budget = f.let(F.budget.of(st));
+		const taken = f.let(i32(0).when(budget.ltS(0), budget));
+		f.if(time.ltU(taken.extU()), () => f.set(taken, time.wrap()));
+		F.passed.set(f, st, F.passed.of(st).add(time));
+		F.tscOffset.set(f, st, F.tscOffset.of(st).add(time));
+		F.budget.set(f, st, budget.sub(taken));
+		F.deadline.set(f, st, F.deadline.of(st).sub(taken.extU()));
+	};
+
+	/** `portRead(state, port, bytes)` → value. The host sees the instruction as not yet retired, as at an exit. */
+	core.define("portRead", ["i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, port, bytes] = [f.param(0), f.param(1), f.param(2)];
+		F.budget.set(f, st, F.budget.of(st).add(1));
+		const value = f.let(call(core.imports.port, st, 0, port, bytes, 0));
+		F.budget.set(f, st, F.budget.of(st).sub(1));
+		passTime(f, st);
+		f.return(value);
+	});
+
+	/** `portWrite(state, port, bytes, value)`. */
+	core.define("portWrite", ["i32", "i32", "i32", "i32"], [], (f) => {
+		const [st, port, bytes, value] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		f.drop(call(core.imports.port, st, 1, port, bytes, value));
+		passTime(f, st);
+	});
 }
 
 function elementMask(bytes: Ex): Ex {

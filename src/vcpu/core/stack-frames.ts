@@ -108,11 +108,51 @@ export function putOnStack(core: Core, { st, rec }: At, stack: Stack, below: Ex,
 /** Pushes `values` in this order onto a checked stack. @returns bytes taken. */
 export function pushAll(core: Core, f: FunctionBuilder, at: At, stack: Stack, bytes: Ex, values: readonly Ex[]): Local {
 	const below = f.local("i32", 0);
-	for (const value of values) {
-		f.set(below, below.add(bytes));
-		f.check(putOnStack(core, at, stack, below, bytes, value));
-	}
+	const elements = values.map((value) => f.let(value));
+	const top = f.let(F.frameTop.of(at.st));
+	f.if(
+		top.ne(0).and(bytes.ne(2)),
+		() => {
+			for (const element of elements) {
+				f.set(below, below.add(bytes));
+				f.if(
+					bytes.eq(4),
+					() => f.store("i64_32", top.sub(below), element),
+					() => f.store("i64", top.sub(below), element),
+				);
+			}
+		},
+		() => {
+			for (const element of elements) {
+				f.set(below, below.add(bytes));
+				f.check(putOnStack(core, at, stack, below, bytes, element));
+			}
+		},
+	);
+	f.release(top, ...elements);
 	return below;
+}
+
+/** Reads the `count` elements at the top of the stack in force, the lowest first. */
+export function popAll(core: Core, f: FunctionBuilder, { st, rec }: At, bytes: Ex, count: number): Local[] {
+	const elements = Array.from({ length: count }, () => f.local("i64"));
+	const host = f.let(call(core.fn("stackHit"), st, bytes.mul(count)));
+	f.if(
+		host.ne(0).and(bytes.eq(4)),
+		() => {
+			elements.forEach((element, n) => {
+				f.set(element, host.load("i64_32u", n * 4));
+			});
+		},
+		() => {
+			elements.forEach((element, n) => {
+				f.check(call(core.fn("stackLoad"), st, rec, bytes.mul(n), bytes));
+				f.set(element, F.data.of(st));
+			});
+		},
+	);
+	f.release(host);
+	return elements;
 }
 
 /** The stack pointer after `below` bytes were taken; what the stack's size leaves out stays as it was in the pointer. */
@@ -137,12 +177,17 @@ export function defineStackFrames(core: Core): void {
 		const rights = f.let(call(core.fn("accessRights"), st, access));
 		const top = f.let(pointer.and(mask));
 		const size = f.let(total.extU());
+		F.frameTop.set(f, st, 0);
 		// The usual case at once: no wrap, inside the segment, on one cached page.
 		f.if(top.geU(size), () => {
 			const offset = f.let(top.sub(size));
 			f.if(offset.geS(low).and(top.sub(1n).leS(high)).and(F.fillable.of(st)), () => {
 				const table = f.let(call(core.fn("tableOf"), st, rights).add(TLB_BYTES));
-				f.returnIf(call(core.fn("hit"), st, base.add(offset).and(linearMask), total, table).ne(0), 0);
+				const host = f.let(call(core.fn("hit"), st, base.add(offset).and(linearMask), total, table));
+				f.if(host.ne(0), () => {
+					F.frameTop.set(f, st, host.add(total));
+					f.return(0);
+				});
 			});
 		});
 		const below = f.local("i32", 0);
@@ -161,6 +206,18 @@ export function defineStackFrames(core: Core): void {
 			f.check(call(core.fn("probe"), st, offset, bytes, access));
 		});
 		f.return(0);
+	});
+
+	/** `stackHit(state, bytes)` → VM memory offset of the top of the stack where `bytes` from there can be read at once, else 0. */
+	core.define("stackHit", ["i32", "i32"], ["i32"], (f) => {
+		const [st, bytes] = [f.param(0), f.param(1)];
+		const at = segmentOffset(SEGMENT.ss);
+		const offset = f.let(st.load("i64", GPRS + RSP * 8).and(F.stackMask.of(st)));
+		const last = f.let(offset.add(bytes.extU()).sub(1n));
+		const outside = offset.ltS(SEG.low.of(st, at)).or(last.gtS(SEG.readHigh.of(st, at)));
+		f.returnIf(outside.or(last.gtU(F.stackMask.of(st))), 0);
+		const linear = SEG.base.of(st, at).add(offset).and(F.linearMask.of(st));
+		f.return(call(core.fn("hit"), st, linear, bytes, F.tlbRead.of(st)));
 	});
 
 	/** `stackLoad(state, record, delta, bytes)` → status; the element `delta` bytes above the stack pointer is in F.data. */

@@ -237,6 +237,13 @@ export class UnitCompiler implements Compiler {
 		}
 		const readFlags = m.import("readFlags", ["i32"], ["i32"]);
 		env["readFlags"] = processor.core["readFlags"];
+		const ports = processor.get(F.portHost)
+			? {
+					read: m.import("portRead", ["i32", "i32", "i32"], ["i32"]),
+					write: m.import("portWrite", ["i32", "i32", "i32", "i32"], []),
+				}
+			: undefined;
+		for (const name of ports ? ["portRead", "portWrite"] : []) env[name] = processor.core[name];
 		const touch = fills ? m.import("touch", ["i32", "i64", "i32", "i32"], ["i32"]) : undefined;
 		if (touch) env["touch"] = processor.core["touch"];
 		const printed = new UnitPrinter(m, `unit_${roots[0]!.toString(16)}`, {
@@ -250,6 +257,7 @@ export class UnitCompiler implements Compiler {
 			missWord: missWord || this.allocate(4),
 			touch,
 			readFlags,
+			ports,
 			allocate: (size) => this.allocate(size),
 			words: this.words,
 			handler: (instance) => handlers.get(instance.id)!,

@@ -1,8 +1,11 @@
 import { assert } from "../../base/errors.ts";
+import type { Width } from "../../isa/expr.ts";
+import { RAX, RDX } from "../../isa/registers.ts";
 import type { Instance } from "../../isa/table.ts";
 import { type Callee, type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder, type Label } from "../../wasm/function.ts";
 import type { ModuleBuilder } from "../../wasm/module.ts";
+import { attentionWanted } from "../core/loop.ts";
 import { emitInstruction } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS } from "../flag-state.ts";
 import { F, KEY, REC_SIZE, SEG, STATUS, segmentOffset } from "../layout.ts";
@@ -29,6 +32,9 @@ export const UNIT_RESULT = {
 
 const CS = 1;
 
+/** Helpers that continue elsewhere, often in the same mode and the same unit. */
+const TRANSFERS: ReadonlySet<string> = new Set(["softInterrupt", "iret"]);
+
 /** What a unit is compiled for and what it may take as constant. */
 export interface UnitPlan {
 	readonly blocks: ReadonlyMap<number, UnitBlock>;
@@ -50,6 +56,8 @@ export interface UnitPlan {
 	readonly touch: Callee | undefined;
 	/** The core's `readFlags`. */
 	readonly readFlags: Callee;
+	/** The core's `portRead` and `portWrite`, where the host takes port accesses at once. */
+	readonly ports: { readonly read: Callee; readonly write: Callee } | undefined;
 	/** The core's handler of an instance, imported into the unit's module. */
 	handler(instance: Instance): Callee;
 }
@@ -340,7 +348,13 @@ export class UnitPrinter {
 			index++;
 		}
 		if (terminator.kind === "handler") {
-			this.callHandler(block.instructions.at(-1)!, terminator, compiled.flagsKnown, fallThrough);
+			const last = block.instructions.at(-1)!;
+			const instance = last.decoded.instance!;
+			const { ports } = this.plan;
+			const isPort = instance.meaning.helper?.name === "in" || instance.meaning.helper?.name === "out";
+			if (ports && isPort && (this.plan.key & KEY.user) === 0)
+				this.portAccess(instance, last, ports, compiled.flagsKnown, fallThrough);
+			else this.callHandler(last, terminator, compiled.flagsKnown, fallThrough);
 		} else if (terminator.kind === "fall") this.goTo(terminator.next, compiled.flagsKnown, fallThrough);
 		else if (terminator.kind === "interpret") this.leave(terminator.ip, 0, compiled.flagsKnown, UNIT_RESULT.interpret);
 	}
@@ -392,6 +406,9 @@ export class UnitPrinter {
 		const { f, st, plan } = this;
 		const record = plan.allocate(REC_SIZE);
 		writeRecord(plan.words, record >> 2, decoded, 0);
+		const { helper } = decoded.instance!.meaning;
+		const transfers = TRANSFERS.has(helper?.name ?? "");
+		const generation = transfers ? f.let(F.generation.of(st)) : undefined;
 		this.spill();
 		F.flagKind.set(f, st, known.kind === "static" ? known.number : this.fk);
 		F.budget.set(f, st, this.budget);
@@ -400,7 +417,10 @@ export class UnitPrinter {
 		F.blockCount.set(f, st, 1);
 		const status = f.let(call(plan.handler(decoded.instance!), st, record));
 		const leave = (): void => {
-			f.returnIf(status.eq(STATUS.branch), UNIT_RESULT.go);
+			f.if(status.eq(STATUS.branch), () => {
+				if (generation) this.stay(generation);
+				f.return(UNIT_RESULT.go);
+			});
 			f.if(status.eq(STATUS.stopHere), () => {
 				F.rip.set(f, st, i64(BigInt(ip)));
 				F.budget.set(f, st, F.budget.of(st).add(1));
@@ -417,6 +437,65 @@ export class UnitPrinter {
 		f.release(status);
 		this.reload();
 		this.goTo(next, this.anything, fallThrough);
+	}
+
+	/** Goes on at F.rip behind a transfer by a handler, if that is in the unit and nothing that the unit relies on has changed. */
+	private stay(generation: Local): void {
+		const { f, st, plan } = this;
+		if (this.map === 0) return;
+		let changed: Ex = attentionWanted(st, F.eflags.of(st))
+			.or(F.modeKey.of(st).xor(plan.key))
+			.or(F.generation.of(st).xor(generation))
+			.or(F.fillable.of(st).eqz());
+		if (!this.long && (plan.key & KEY.flat) === 0) {
+			const at = segmentOffset(CS);
+			changed = changed.or(st.load("i32", at + SEG.base.offset).xor(plan.csBase));
+			changed = changed.or(st.load("i32", at + SEG.fetchHigh.offset).xor(plan.csHigh));
+		}
+		f.if(changed.eqz(), () => {
+			f.set(this.ip, this.registers.typed(F.rip.of(st)));
+			this.ifEntry(() => {
+				this.reload();
+				f.br(this.head!);
+			});
+		});
+	}
+
+	/** Prints `then` for the case that `ip` can be entered; its number is in `entry`. */
+	private ifEntry(then: () => void): void {
+		const { f } = this;
+		const offset = f.let(this.ip.sub(this.registers.constant(this.mapFirst)));
+		f.if(offset.ltU(this.mapSize), () => {
+			f.set(this.entry, offset.wrap().shl(1).load("i32_16u", this.map));
+			f.if(this.entry.ne(0), () => {
+				f.set(this.entry, this.entry.sub(1));
+				then();
+			});
+		});
+		f.release(offset);
+	}
+
+	/** A port access that the host takes at once: registers stay where they are. Rights and breakpoints are left to the handler. */
+	private portAccess(
+		instance: Instance,
+		{ decoded, ip, next }: UnitInstruction,
+		ports: NonNullable<UnitPlan["ports"]>,
+		known: FlagKnowledge,
+		fallThrough: Label | undefined,
+	): void {
+		const { f, st } = this;
+		const reads = instance.meaning.helper!.name === "in";
+		const operand = instance.operands[reads ? 1 : 0]!;
+		const bytes = instance.operands[reads ? 0 : 1]!.width / 8;
+		const port = operand.kind === "immediate" ? i32(decoded.immediate) : this.registers.read(RDX, 16);
+		f.if(F.cpl.of(st).or(F.breakControl.of(st).and(0xff)), () => this.leave(ip, 1, known, UNIT_RESULT.interpret));
+		F.budget.set(f, st, this.budget);
+		const width = (bytes * 8) as Width;
+		if (reads) this.registers.write(RAX, width, false, call(ports.read, st, port, bytes));
+		else f.call(ports.write, st, port, bytes, this.registers.read(RAX, width));
+		f.set(this.budget, F.budget.of(st));
+		f.if(F.pending.of(st), () => this.leave(next, 0, known, UNIT_RESULT.go));
+		this.goTo(next, known, fallThrough);
 	}
 
 	/** The end of a block with a jump. */
@@ -445,16 +524,10 @@ export class UnitPrinter {
 		assert(terminator.kind === "indirect", "how a block ends");
 		f.set(this.ip, target);
 		if (this.map !== 0) {
-			const offset = f.let(this.ip.sub(this.registers.constant(this.mapFirst)));
-			f.if(offset.ltU(this.mapSize), () => {
-				f.set(this.entry, offset.wrap().shl(1).load("i32_16u", this.map));
-				f.if(this.entry.ne(0), () => {
-					f.set(this.entry, this.entry.sub(1));
-					this.announce(known, true);
-					f.br(this.head!);
-				});
+			this.ifEntry(() => {
+				this.announce(known, true);
+				f.br(this.head!);
 			});
-			f.release(offset);
 		}
 		this.leaveTo(known);
 	}
