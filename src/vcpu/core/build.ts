@@ -2,6 +2,7 @@ import { instructionTable } from "../../isa/index.ts";
 import { Core } from "./core.ts";
 import { defineFaults } from "./fault.ts";
 import { defineFlags } from "./flags.ts";
+import { defineFloat } from "./float/build.ts";
 import { defineHandlers } from "./handlers.ts";
 import { defineLoop } from "./loop.ts";
 import { defineChecks, defineMemory } from "./memory.ts";
@@ -10,6 +11,7 @@ import { defineSystemHelpers } from "./system-helpers.ts";
 import { defineSystemMode } from "./system-mode.ts";
 import { defineTlb } from "./tlb.ts";
 import { defineWalk } from "./walk.ts";
+import { defineWide } from "./wide.ts";
 import { defineX87 } from "./x87/x87.ts";
 
 /** Functions that TypeScript calls. */
@@ -58,7 +60,9 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineMode(core);
 	defineSystemMode(core);
 	defineSystemHelpers(core);
+	defineWide(core);
 	defineX87(core);
+	defineFloat(core);
 	defineHandlers(core, instructionTable());
 	defineLoop(core);
 	for (const name of EXPORTS) core.m.export(core.fn(name));
