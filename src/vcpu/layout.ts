@@ -474,6 +474,10 @@ export const JUMP = {
 export const JUMP_SIZE = 32;
 export const JUMP_ENTRIES = 4096;
 
+/** A page that compiled code was made from: its linear address, and its offset in VM memory. */
+export const CODE_PAGE = { linear: new Field(0, 8), host: new Field(8, 4) } as const;
+export const CODE_PAGE_SIZE = 16;
+
 /** What decoded blocks and compiled units depend on: bits of {@link F.modeKey}. */
 export const KEY = {
 	/** CS.D: 32-bit code. */

@@ -1,4 +1,5 @@
 import { instructionTable } from "../../isa/index.ts";
+import { defineCodePages } from "./code-pages.ts";
 import { Core } from "./core.ts";
 import { defineFaults } from "./fault.ts";
 import { defineFlags } from "./flags.ts";
@@ -38,6 +39,7 @@ const EXPORTS = [
 	"load",
 	"store",
 	"touch",
+	"confirmPages",
 	"raise",
 	"stored",
 	"askUser",
@@ -57,6 +59,7 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineWalk(core);
 	defineChecks(core);
 	defineMemory(core);
+	defineCodePages(core);
 	defineMode(core);
 	defineSystemMode(core);
 	defineSystemHelpers(core);

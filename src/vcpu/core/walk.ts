@@ -29,9 +29,11 @@ export const WALK = {
 	global: 8,
 	/** The leaf's dirty bit is set, or there is none. */
 	dirty: 16,
+	/** So are the accessed bits of all levels. */
+	accessed: 32,
 } as const;
 
-const ALL = WALK.writable | WALK.user | WALK.executable | WALK.dirty;
+const ALL = WALK.writable | WALK.user | WALK.executable | WALK.dirty | WALK.accessed;
 
 const PTE = { present: 1, write: 2, user: 4, accessed: 0x20, dirty: 0x40, large: 0x80, global: 0x100 } as const;
 
@@ -284,7 +286,8 @@ function defineWalkLegacy(core: Core): void {
 				.or(rights.and(PTE.user).shrU(1))
 				.or(WALK.executable)
 				.or(leaf.and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4.pge).shrU(4)))
-				.or(leaf.and(PTE.dirty).shrU(2)),
+				.or(leaf.and(PTE.dirty).shrU(2))
+				.or(rights.and(PTE.accessed)),
 		);
 		f.return(0);
 	});
@@ -379,7 +382,8 @@ function defineWalkPae(core: Core): void {
 				.or(rights.and(PTE.user).shrU(1))
 				.or(executable.shl(2))
 				.or(entry.wrap().and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4.pge).shrU(4)))
-				.or(entry.wrap().and(PTE.dirty).shrU(2)),
+				.or(entry.wrap().and(PTE.dirty).shrU(2))
+				.or(rights.and(PTE.accessed)),
 		);
 		f.return(0);
 	});

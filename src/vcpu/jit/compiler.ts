@@ -6,7 +6,7 @@ import type { Callee } from "../../wasm/expression.ts";
 import { ModuleBuilder } from "../../wasm/module.ts";
 import type { CodeWatch } from "../code-space.ts";
 import { handlerIndex } from "../core/handlers.ts";
-import { BLOCK, codeSizeOf, F, KEY, SEG, segmentOffset } from "../layout.ts";
+import { BLOCK, CODE_PAGE, CODE_PAGE_SIZE, codeSizeOf, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import type { Compiler, Processor } from "../processor.ts";
 import { discover, isCanonical, regionOf, type UnitBlock } from "./discover.ts";
 import { Thrift } from "./thrift.ts";
@@ -46,6 +46,8 @@ interface Unit extends CodeWatch {
 	/** Host address, number and IP of each entry. */
 	readonly entries: readonly { readonly host: number; readonly number: number; readonly ip: number }[];
 	readonly generationWord: number;
+	/** The same pages, as the core reads them. */
+	readonly pageTable: number;
 	/** Counts TLB misses down; 0 where the unit fills the TLB itself. */
 	readonly missWord: number;
 	readonly remakes: number;
@@ -53,7 +55,7 @@ interface Unit extends CodeWatch {
 	readonly born: number;
 	/** Hot places that it takes in when it is made anew. */
 	readonly wanted: Set<number>;
-	/** Times in a row that its pages could not be confirmed. */
+	/** Times that its pages could not be confirmed. */
 	unconfirmed: number;
 	alive: boolean;
 }
@@ -163,8 +165,11 @@ export class UnitCompiler implements Compiler {
 	}
 
 	/** Those of a unit's pages that are still what they were. */
-	private knownPages(unit: Unit): Map<number, number> {
-		return new Map([...unit.pages].filter(([page, host]) => this.processor.fetchCached(page) === host));
+	private knownPages({ pages, pageTable }: Unit): Map<number, number> {
+		const { processor } = this;
+		return new Map(
+			[...pages].filter((_, n) => processor.call("confirmPages", pageTable + n * CODE_PAGE_SIZE, 1) !== 0),
+		);
 	}
 
 	/** A unit over the same page that may grow. */
@@ -222,6 +227,7 @@ export class UnitCompiler implements Compiler {
 		if (!blocks.get(roots[0]!)!.instructions.length) return undefined;
 		const generationWord = pages.size > 1 ? this.allocate(4) : 0;
 		if (generationWord) this.words[generationWord >> 2] = processor.get(F.generation);
+		const pageTable = this.writePages(pages);
 		const missWord = fills ? 0 : this.allocate(4);
 		if (missWord) this.words[missWord >> 2] = MISSES_BORNE;
 		const m = new ModuleBuilder();
@@ -235,6 +241,8 @@ export class UnitCompiler implements Compiler {
 			handlers.set(instance.id, m.import(name, ["i32", "i32"], ["i32"]));
 			env[name] = processor.table.get(handlerIndex(instance));
 		}
+		const confirmPages = m.import("confirmPages", ["i32", "i32", "i32"], ["i32"]);
+		env["confirmPages"] = processor.core["confirmPages"];
 		const readFlags = m.import("readFlags", ["i32"], ["i32"]);
 		env["readFlags"] = processor.core["readFlags"];
 		const ports = processor.get(F.portHost)
@@ -254,6 +262,9 @@ export class UnitCompiler implements Compiler {
 			csHigh: csHigh | 0,
 			tlbArea: processor.get(F.tlbArea),
 			generationWord,
+			pages: pageTable,
+			pageCount: pages.size,
+			confirmPages,
 			missWord: missWord || this.allocate(4),
 			touch,
 			readFlags,
@@ -297,6 +308,7 @@ export class UnitCompiler implements Compiler {
 				.filter(([ip]) => blocks.get(ip)!.instructions.length > 0)
 				.map(([ip, number]) => ({ host: hostOf(ip), number, ip })),
 			generationWord,
+			pageTable,
 			missWord,
 			remakes,
 			born: processor.retired(),
@@ -306,6 +318,17 @@ export class UnitCompiler implements Compiler {
 			dropped: () => this.spoiled(unit),
 		};
 		return unit;
+	}
+
+	private writePages(pages: ReadonlyMap<number, number>): number {
+		const at = this.allocate(pages.size * CODE_PAGE_SIZE);
+		[...pages].forEach(([linear, host], n) => {
+			const row = (at + n * CODE_PAGE_SIZE) >> 2;
+			this.words[row + CODE_PAGE.linear.offset / 4] = linear | 0;
+			this.words[row + CODE_PAGE.linear.offset / 4 + 1] = regionOf(linear);
+			this.words[row + CODE_PAGE.host.offset / 4] = host;
+		});
+		return at;
 	}
 
 	/** The code of a unit has changed. */
@@ -366,7 +389,7 @@ export class UnitCompiler implements Compiler {
 		if (known) this.bind(block, known.unit, known.entry);
 	}
 
-	/** A unit found its pages unconfirmed: looks whether they are still what it was made from. */
+	/** A unit misses often, or could not confirm its pages. */
 	verify(block: number): void {
 		const { words } = this.processor.code;
 		const slot = words[(block + BLOCK.unit.offset) >> 2]!;
@@ -376,10 +399,7 @@ export class UnitCompiler implements Compiler {
 				this.makeFilling(unit);
 				return;
 			}
-			if (this.knownPages(unit).size === unit.pages.size) {
-				unit.unconfirmed = 0;
-				this.words[unit.generationWord >> 2] = this.processor.get(F.generation);
-			} else if (++unit.unconfirmed > UNCONFIRMED_BORNE) this.drop(unit);
+			if (++unit.unconfirmed > UNCONFIRMED_BORNE) this.drop(unit);
 			return;
 		}
 	}

@@ -45,8 +45,12 @@ export interface UnitPlan {
 	readonly csBase: number;
 	readonly csHigh: number;
 	readonly tlbArea: number;
-	/** Address of a word that must equal F.generation on entry; 0 where the code lies in one page. */
+	/** Address of a word that must equal F.generation on entry, or the pages must be confirmed; 0 where the code lies in one page. */
 	readonly generationWord: number;
+	/** Address and number of those pages ({@link CODE_PAGE}), and the core's `confirmPages`. */
+	readonly pages: number;
+	readonly pageCount: number;
+	readonly confirmPages: Callee;
 	/** Takes `bytes` of zeroed VM memory for tables. */
 	allocate(bytes: number): number;
 	readonly words: Int32Array;
@@ -161,7 +165,12 @@ export class UnitPrinter {
 		// The same memory may be seen at other addresses: this code is for these.
 		f.returnIf(this.entry.shl(2).load("i32", checks).ne(F.rip.of(st).wrap()), UNIT_RESULT.interpret);
 		if (plan.generationWord !== 0) {
-			f.returnIf(i32(plan.generationWord).load("i32").ne(F.generation.of(st)), UNIT_RESULT.stale);
+			const generation = f.let(F.generation.of(st));
+			f.if(i32(plan.generationWord).load("i32").ne(generation), () => {
+				f.returnIf(call(plan.confirmPages, st, plan.pages, plan.pageCount).eqz(), UNIT_RESULT.stale);
+				f.store("i32", i32(plan.generationWord), generation);
+			});
+			f.release(generation);
 		}
 		if (this.long) {
 			f.returnIf(st.load("i32", F.rip.offset + 4).ne(plan.region), UNIT_RESULT.interpret);
