@@ -56,6 +56,10 @@ function exactValue(op: BinaryOp, a: bigint, b: bigint, width: Width): bigint {
 			return a - b;
 		case "mul":
 			return a * b;
+		case "mulHighU":
+			return (a * b) >> BigInt(width);
+		case "mulHighS":
+			return (BigInt.asIntN(width, a) * BigInt.asIntN(width, b)) >> BigInt(width);
 		case "and":
 			return a & b;
 		case "or":

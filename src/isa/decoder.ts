@@ -1,7 +1,12 @@
+import type { Feature } from "./features.ts";
+import { formIndex, type OpcodeSet } from "./opcode-set.ts";
 import type { Form, Instance, InstructionTable } from "./table.ts";
 
 /** Longest instruction, bytes (SDM 2 2.3.11). */
 export const MAX_LENGTH = 15;
+
+/** {@link Decoded.base} of an address relative to the next instruction. */
+export const RIP_RELATIVE = -2;
 
 /** What became of a decoding. */
 export type DecodeStatus =
@@ -34,7 +39,7 @@ export class Decoded {
 	/** ModRM.rm with REX.B, or the register in the opcode. */
 	rm = 0;
 	mod = 0;
-	/** Register numbers, -1 for none; -2: the next instruction's address (RIP-relative). */
+	/** Register numbers, -1 for none; the base may be {@link RIP_RELATIVE}. */
 	base = -1;
 	index = -1;
 	/** log2 of the factor. */
@@ -57,12 +62,24 @@ const INDEX_16 = [6, 7, 6, 7, -1, -1, -1, -1] as const;
 export class Decoder {
 	readonly out = new Decoded();
 	private readonly table: InstructionTable;
+	private readonly features: ReadonlySet<Feature> | undefined;
+	/** Outside of and inside 64-bit mode, once there was code for them. */
+	private legacy: OpcodeSet | undefined;
+	private long: OpcodeSet | undefined;
 	private bytes: Uint8Array = new Uint8Array(0);
 	private at = 0;
 	private end = 0;
 
-	constructor(table: InstructionTable) {
+	/** @param features those that exist; absent: all. An instruction without its feature is undefined, or what it was before. */
+	constructor(table: InstructionTable, features?: ReadonlySet<Feature>) {
 		this.table = table;
+		this.features = features;
+	}
+
+	private opcodes(long: boolean): OpcodeSet {
+		if (long) this.long ??= this.table.opcodes(true, this.features);
+		else this.legacy ??= this.table.opcodes(false, this.features);
+		return (long ? this.long : this.legacy)!;
 	}
 
 	/**
@@ -123,27 +140,32 @@ export class Decoder {
 				opcode = bytes[this.at++]!;
 			}
 		}
-		const slot = this.table.opcodes[map]?.[opcode];
+		const slot = this.opcodes(codeSize === 64).maps[map]?.[opcode];
 		if (!slot) return "undefined";
 		const prefixClass = out.repeat === 0xf3 ? 2 : out.repeat === 0xf2 ? 3 : operandOverride ? 1 : 0;
 		let form: Form | undefined;
 		let mod = 3;
 		let rm = 0;
+		const wide = (rex & 8) << 3;
 		if (slot.hasModrm) {
 			if (this.at >= end) return "truncated";
 			const modrm = bytes[this.at++]!;
 			mod = modrm >> 6;
 			out.reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
 			rm = modrm & 7;
-			form = slot.exact?.get(modrm) ?? slot.forms[prefixClass * 16 + (mod === 3 ? 8 : 0) + ((modrm >> 3) & 7)];
+			const reg = (mod === 3 ? 8 : 0) + ((modrm >> 3) & 7);
+			form = slot.exact?.get(modrm) ?? slot.forms[formIndex(prefixClass, reg, wide)];
 		} else {
-			form = slot.forms[prefixClass * 16];
+			form = slot.forms[formIndex(prefixClass, (rex & 1) << 3, wide)];
 			out.reg = 0;
 			rm = opcode & 7;
 		}
 		if (!form) return "undefined";
 		const { options } = form;
-		if (codeSize === 64 ? options.mode === "i64" : options.mode === "o64") return "undefined";
+		if (out.reg > 7 && form.registers !== "general") {
+			if (form.registers === "segment") out.reg &= 7;
+			else if (options.reg?.includes(out.reg) !== true) return "undefined";
+		}
 		out.mod = mod;
 		const addressSize = codeSize === 64 ? (addressOverride ? 32 : 64) : (codeSize === 32) !== addressOverride ? 32 : 16;
 		out.addressSize = addressSize;
@@ -192,7 +214,7 @@ export class Decoder {
 				}
 				if (mod === 0 && baseField === 5) {
 					if (!this.displacement32()) return "truncated";
-					if (rm === 5 && codeSize === 64) out.base = -2;
+					if (rm === 5 && codeSize === 64) out.base = RIP_RELATIVE;
 				} else {
 					out.base = baseField | ((rex & 1) << 3);
 					stackBased = out.base === 4 || out.base === 5;

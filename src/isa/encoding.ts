@@ -6,8 +6,10 @@ export type OpcodeMap = 0 | 1 | 2 | 3;
 /** An encoding in SDM notation, taken apart. */
 export interface Encoding {
 	readonly text: string;
-	/** Mandatory prefix: 0 none required, 0x66, 0xF3, 0xF2; -1: none of them allowed (NP). */
-	readonly prefix: 0 | 0x66 | 0xf3 | 0xf2 | -1;
+	/** Mandatory prefix: 0 none required, 0x66, 0xF3, 0xF2; -1: none of them allowed (NP); -2: neither F2 nor F3 (NFx). */
+	readonly prefix: 0 | 0x66 | 0xf3 | 0xf2 | -1 | -2;
+	/** REX.W belongs to the opcode. */
+	readonly rexW: boolean;
 	readonly map: OpcodeMap;
 	readonly opcode: number;
 	/** The low three bits of the opcode name a register. */
@@ -19,18 +21,20 @@ export interface Encoding {
 }
 
 /**
- * Reads `80 /2 ib`, `F3 0F B8 /r`, `NP 0F 0D /1`, `B8+r iv`, `0F 01 D0`. Immediate notes (`ib`, `iz`, `cb` …) are for the
+ * Reads `80 /2 ib`, `F3 0F B8 /r`, `NP 0F 0D /1`, `REX.W 0F C7 /1`, `B8+r iv`, `0F 01 D0`. Immediate notes (`ib`, `iz`, `cb` …) are for the
  * reader: operand codes decide.
  */
 export function parseEncoding(text: string): Encoding {
 	const words: string[] = text.split(" ");
 	let prefix: Encoding["prefix"] = 0;
-	if (words[0] === "NP") {
-		prefix = -1;
+	if (words[0] === "NP" || words[0] === "NFx") {
+		prefix = words[0] === "NP" ? -1 : -2;
 		words.shift();
 	} else if (["66", "F3", "F2"].includes(words[0] ?? "") && /^[0-9A-F]{2}$/.test(words[1] ?? "")) {
 		prefix = Number.parseInt(words.shift() ?? "", 16) as 0x66 | 0xf3 | 0xf2;
 	}
+	const rexW = words[0] === "REX.W";
+	if (rexW) words.shift();
 	let map: OpcodeMap = 0;
 	if (words[0] === "0F" && words.length > 1) {
 		words.shift();
@@ -55,6 +59,7 @@ export function parseEncoding(text: string): Encoding {
 	return {
 		text,
 		prefix,
+		rexW,
 		map,
 		opcode: Number.parseInt(match[1] ?? "", 16),
 		plusRegister: match[2] !== undefined,

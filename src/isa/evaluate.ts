@@ -1,6 +1,6 @@
 import { assert } from "../base/errors.ts";
 import { binaryValue, compareValues, unaryValue } from "./arithmetic.ts";
-import { type Decoded, isHighByte } from "./decoder.ts";
+import { type Decoded, isHighByte, RIP_RELATIVE } from "./decoder.ts";
 import { Expr, FLAG_BITS, type Flag, type StateName, type Width } from "./expr.ts";
 import { conditionRule, type FlagValues, flagRule, packFlags } from "./flags.ts";
 import type { Operand } from "./operand.ts";
@@ -117,7 +117,7 @@ class Evaluation {
 		if (this.operands.some(({ kind }) => kind === "offset"))
 			return (BigInt(immediate >>> 0) | (BigInt(immediateHigh >>> 0) << 32n)) & this.addressMask;
 		let address = BigInt(displacement);
-		if (base === -2) address += this.nextIp();
+		if (base === RIP_RELATIVE) address += this.nextIp();
 		else if (base >= 0) address += this.state.registers[base]!;
 		if (index >= 0) address += this.state.registers[index]! << BigInt(scale);
 		return address & this.addressMask;

@@ -9,6 +9,9 @@ export type BinaryOp =
 	| "add"
 	| "sub"
 	| "mul"
+	/** The high half of the product, of 64-bit values. */
+	| "mulHighU"
+	| "mulHighS"
 	| "and"
 	| "or"
 	| "xor"
@@ -117,6 +120,11 @@ export class Expr {
 	/** The low half of the product. */
 	mul(other: ExprArg): Expr {
 		return this.binary("mul", other);
+	}
+	/** The high half of the product of two 64-bit values. */
+	mulHigh(other: ExprArg, signed: boolean): Expr {
+		assert(this.width === 64, "narrower products fit into an expression");
+		return this.binary(signed ? "mulHighS" : "mulHighU", other);
 	}
 	and(other: ExprArg): Expr {
 		return this.binary("and", other);

@@ -5,6 +5,6 @@ let table: InstructionTable | undefined;
 
 /** The instruction table, built on first use. */
 export function instructionTable(): InstructionTable {
-	table ??= new InstructionTable(FAMILIES, [16, 32]);
+	table ??= new InstructionTable(FAMILIES, [16, 32, 64]);
 	return table;
 }

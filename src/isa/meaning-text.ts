@@ -10,6 +10,8 @@ const BINARY: Record<BinaryOp, string> = {
 	add: "+",
 	sub: "-",
 	mul: "*",
+	mulHighU: "*high",
+	mulHighS: "*shigh",
 	and: "&",
 	or: "|",
 	xor: "^",

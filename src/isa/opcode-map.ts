@@ -1,4 +1,5 @@
-import type { Form, InstructionTable, OpcodeSlot } from "./table.ts";
+import type { OpcodeSlot } from "./opcode-set.ts";
+import type { Form, InstructionTable } from "./table.ts";
 
 const MAP_NAMES = ["one-byte opcodes", "0F", "0F 38", "0F 3A"];
 const MAP_PREFIX = ["", "0F ", "0F 38 ", "0F 3A "];
@@ -6,13 +7,21 @@ const PREFIX_NAMES = ["", "66 ", "F3 ", "F2 "];
 
 const hex = (value: number): string => value.toString(16).toUpperCase().padStart(2, "0");
 
-/** Which instruction each opcode is: a 16x16 grid of names for each opcode map, then every encoding on a line. */
+/**
+ * Which instruction each opcode is: a 16x16 grid of names for each opcode map, then every encoding on a line, then those that
+ * are gone or new in 64-bit mode.
+ */
 export function opcodeMap(table: InstructionTable): string {
 	const parts: string[] = [];
-	for (const [map, slots] of table.opcodes.entries()) {
+	const long = table.opcodes(true).maps;
+	for (const [map, slots] of table.opcodes(false).maps.entries()) {
 		if (slots.length === 0) continue;
-		parts.push(`${MAP_NAMES[map]}\n\n${grid(slots)}`);
-		parts.push(list(map, slots));
+		const [lines, longLines] = [list(map, slots), list(map, long[map] ?? [])];
+		const gone = lines.filter((line) => !longLines.includes(line));
+		const added = longLines.filter((line) => !lines.includes(line));
+		parts.push(`${MAP_NAMES[map]}\n\n${grid(slots)}`, lines.join("\n"));
+		if (gone.length > 0) parts.push(`${MAP_NAMES[map]} that 64-bit mode does not have\n\n${gone.join("\n")}`);
+		if (added.length > 0) parts.push(`${MAP_NAMES[map]} that only 64-bit mode has\n\n${added.join("\n")}`);
 	}
 	return `${parts.join("\n\n")}\n`;
 }
@@ -40,21 +49,22 @@ function grid(slots: readonly (OpcodeSlot | undefined)[]): string {
 }
 
 /** Encodings in order; a form that several ModRM.reg values share is listed once for them. */
-function list(map: number, slots: readonly (OpcodeSlot | undefined)[]): string {
+function list(map: number, slots: readonly (OpcodeSlot | undefined)[]): string[] {
 	const lines: string[] = [];
 	for (const [opcode, slot] of slots.entries()) {
 		if (!slot) continue;
 		for (const form of distinct(slot)) {
 			const places = [...slot.forms.entries()].filter(([, other]) => other === form).map(([place]) => place);
-			const prefixes = new Set(places.map((place) => place >> 4));
+			const prefixes = new Set(places.map((place) => (place >> 4) & 3));
 			// All four prefixes, or the one that the encoding demands: anything else is a form that another one limits.
 			const prefix = form.encoding.prefix > 0 ? PREFIX_NAMES[[...prefixes][0] ?? 0] : "";
+			const wide = form.encoding.rexW ? "REX.W " : "";
 			const digits = [...new Set(places.map((place) => place & 7))];
 			const modrm = !slot.hasModrm ? "" : digits.length === 8 ? " /r" : ` /${digits.join("")}`;
 			const where = form.mod === "memory" ? " mem" : form.mod === "register" ? " reg" : "";
-			const code = `${prefix}${MAP_PREFIX[map]}${hex(opcode)}${modrm}${where}`;
+			const code = `${prefix}${wide}${MAP_PREFIX[map]}${hex(opcode)}${modrm}${where}`;
 			lines.push(`${code.padEnd(20)} ${`${form.family.name} ${form.operandCodes.join(", ")}`.trimEnd()}`);
 		}
 	}
-	return lines.join("\n");
+	return lines;
 }

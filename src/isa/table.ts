@@ -1,6 +1,8 @@
 import { assert } from "../base/errors.ts";
 import { type Encoding, parseEncoding } from "./encoding.ts";
 import type { Family, FormOptions } from "./family.ts";
+import type { Feature } from "./features.ts";
+import { OpcodeSet } from "./opcode-set.ts";
 import { isSized, type Operand, type OperandSize, parseOperand } from "./operand.ts";
 import { type Meaning, Semantics } from "./semantics.ts";
 
@@ -14,6 +16,8 @@ export interface Form {
 	readonly sized: boolean;
 	/** What ModRM.mod must be; `none` without ModRM. */
 	readonly mod: "any" | "register" | "memory" | "none";
+	/** What ModRM.reg names beside general registers: REX.R never reaches segment registers, and few others there are. */
+	readonly registers: "general" | "segment" | "system";
 	/** Variants by [operand size][register 0, memory 1]. */
 	readonly instances: Partial<Record<OperandSize, (Instance | undefined)[]>>;
 }
@@ -28,18 +32,6 @@ export interface Instance {
 	readonly operands: readonly Operand[];
 	readonly meaning: Meaning;
 }
-
-/**
- * Candidates of one opcode byte, indexed by prefix class (0 none, 1 66, 2 F3, 3 F2) * 16 + (mod is 3) * 8 + ModRM.reg;
- * without ModRM, by prefix class * 16.
- */
-export interface OpcodeSlot {
-	hasModrm: boolean;
-	readonly forms: (Form | undefined)[];
-	exact: Map<number, Form> | undefined;
-}
-
-const PREFIX_CLASS = { 0: 0, 102: 1, 243: 2, 242: 3 } as const;
 
 /** Operands and meaning are worked out when somebody asks: a run needs those of the instructions that it meets. */
 class TableInstance implements Instance {
@@ -77,8 +69,7 @@ export class InstructionTable {
 	readonly families: readonly Family[];
 	readonly forms: Form[] = [];
 	readonly instances: Instance[] = [];
-	/** By opcode map and opcode byte. */
-	readonly opcodes: (OpcodeSlot | undefined)[][] = [[], [], [], []];
+	private readonly sets = new Map<string, OpcodeSet>();
 
 	constructor(families: readonly Family[], sizes: readonly OperandSize[]) {
 		this.families = families;
@@ -86,6 +77,20 @@ export class InstructionTable {
 			for (const [encoding, operands, options = {}] of family.forms)
 				this.addForm(family, encoding, operands, options, sizes);
 		}
+	}
+
+	/**
+	 * What opcodes mean in 64-bit mode (`long`) or outside of it.
+	 * @param features those that exist; absent: all. A form without its feature is as if it were not declared.
+	 */
+	opcodes(long: boolean, features?: ReadonlySet<Feature>): OpcodeSet {
+		const key = `${long}${features ? [...features].sort().join() : "*"}`;
+		let set = this.sets.get(key);
+		if (!set) {
+			set = new OpcodeSet(this.forms, long, features);
+			this.sets.set(key, set);
+		}
+		return set;
 	}
 
 	private addForm(
@@ -116,10 +121,14 @@ export class InstructionTable {
 			options,
 			sized: options.sized === true || operandCodes.some(isSized),
 			mod: hasModrm ? (rmOperand?.mod ?? (encoding.exact === undefined ? "any" : "register")) : "none",
+			registers: parsed.some(({ kind }) => kind === "creg" || kind === "dreg")
+				? "system"
+				: parsed.some(({ kind }) => kind === "sreg")
+					? "segment"
+					: "general",
 			instances: {},
 		};
 		this.forms.push(form);
-		this.claim(form);
 		const needsRm = parsed.some((operand) => operand.kind === "rm");
 		for (const size of form.sized ? sizes : [sizes.includes(32) ? 32 : (sizes[0] ?? 32)]) {
 			const variants = !needsRm
@@ -144,54 +153,4 @@ export class InstructionTable {
 			}
 		}
 	}
-
-	private claim(form: Form): void {
-		const { encoding } = form;
-		// MOV to and from control and debug registers takes ModRM.rm as a register whatever mod says (SDM 2B MOV).
-		const ignoresMod = form.operandCodes.some((code) => /^[CD][dqy]$/.test(code));
-		const classes = encoding.prefix === 0 ? [0, 1, 2, 3] : [encoding.prefix === -1 ? 0 : PREFIX_CLASS[encoding.prefix]];
-		for (let r = 0; r < (encoding.plusRegister ? 8 : 1); r++) {
-			const opcodes = this.opcodes[encoding.map] ?? [];
-			const opcode = encoding.opcode + r;
-			const slot: OpcodeSlot = opcodes[opcode] ?? {
-				hasModrm: form.mod !== "none",
-				forms: new Array(64).fill(undefined),
-				exact: undefined,
-			};
-			opcodes[opcode] = slot;
-			assert(slot.hasModrm === (form.mod !== "none"), `${form.family.name} ${encoding.text}: ModRM or not?`);
-			if (encoding.exact !== undefined) {
-				slot.exact ??= new Map();
-				assert(!slot.exact.has(encoding.exact), `${encoding.text} is claimed twice`);
-				slot.exact.set(encoding.exact, form);
-				continue;
-			}
-			for (const prefixClass of classes) {
-				for (const mod3 of [0, 8]) {
-					if (mod3 === 8 ? form.mod === "memory" : form.mod === "register" && !ignoresMod) continue;
-					for (let reg = 0; reg < 8; reg++) {
-						if (typeof encoding.modrm === "number" && encoding.modrm !== reg) continue;
-						if (form.options.reg?.includes(reg) === false) continue;
-						const index = prefixClass * 16 + (form.mod === "none" ? 0 : mod3 + reg);
-						const other = slot.forms[index];
-						if (other && other !== form) {
-							const order = precedence(form) - precedence(other);
-							assert(
-								order !== 0,
-								`${form.family.name} ${encoding.text}: claimed by ${other.family.name} ${other.encoding.text}`,
-							);
-							if (order < 0) continue;
-						}
-						slot.forms[index] = form;
-						if (form.mod === "none") break;
-					}
-				}
-			}
-		}
-	}
-}
-
-/** Of two forms for the same bytes the higher wins: one with a mandatory prefix, then one whose opcode names no register. */
-function precedence({ encoding }: Form): number {
-	return (encoding.prefix === 0 ? 0 : 2) + (encoding.plusRegister ? 0 : 1);
 }

@@ -177,7 +177,7 @@ export class Vcpu {
 
 	private linearIp(): bigint {
 		const { processor } = this;
-		const base = processor.get64(SEG.base, segmentOffset(SEGMENT.cs));
+		const base = processor.get64(SEG.start, segmentOffset(SEGMENT.cs));
 		return (base + processor.get64(F.rip)) & processor.get64(F.linearMask);
 	}
 

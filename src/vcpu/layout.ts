@@ -29,6 +29,9 @@ function take(bytes: number, align = 8): number {
 const f32 = (): Field => new Field(take(4, 4), 4);
 const f64 = (): Field => new Field(take(8), 8);
 
+/** More than the length of any block, bytes. */
+export const FAR = 0x10000;
+
 /** Sixteen general registers, 8 bytes each, in encoding order. */
 export const GPRS = take(16 * 8);
 
@@ -42,7 +45,8 @@ export const SEG = {
 	limit: new Field(16, 8),
 	/**
 	 * An access of `size` bytes at `offset` is inside where, as signed numbers, `low <= offset` and
-	 * `offset + size - 1 <= readHigh` (to read) or `writeHigh` (to write).
+	 * `offset + size - 1 <= readHigh` (to read) or `writeHigh` (to write). In 64-bit mode everything is inside: addresses
+	 * that are not canonical are found on a TLB miss.
 	 */
 	low: new Field(24, 8),
 	readHigh: new Field(32, 8),
@@ -51,8 +55,10 @@ export const SEG = {
 	fetchHigh: new Field(48, 8),
 	/** The descriptor it was loaded from, so that loading the same one again is cheap; -1 where it was set otherwise. */
 	raw: new Field(56, 8),
+	/** Linear address of offset 0: the base; in 64-bit mode only FS and GS have one (SDM 3A 3.4.4). */
+	start: new Field(64, 8),
 } as const;
-export const SEG_SIZE = 64;
+export const SEG_SIZE = 72;
 export const SEGMENTS = take(8 * SEG_SIZE, 64);
 
 /** Address of segment register `n` relative to the state. */
@@ -83,6 +89,8 @@ export const ATTR = {
 export const F = {
 	/** Always 0: the base or index that an address does not have. */
 	zero: f64(),
+	/** Always {@link FAR}: the index of an address relative to RIP whose displacement has no room for its place in the block. */
+	far: f64(),
 	/** Instruction pointer within CS. */
 	rip: f64(),
 	/** Lazy arithmetic flags: kind number (flag-state.ts) and its two values. */
@@ -110,6 +118,8 @@ export const F = {
 	generation: f32(),
 	/** 0xFFFFFFFF outside 64-bit mode, else all ones. */
 	linearMask: f64(),
+	/** 64 less the width of linear addresses, 48 or 57 bits: what `isCanonical` shifts by. */
+	linearShift: f64(),
 	/** 0xFFFF, 0xFFFFFFFF or all ones: how much of RSP the stack uses. */
 	stackMask: f64(),
 	/** ANDed with physical addresses: A20. */
@@ -361,6 +371,8 @@ export const ACCESS = {
 	check: 128,
 	/** The hypervisor's own access: what is not plain memory is an error, never an exit, and no TLB entry is made. */
 	hypervisor: 256,
+	/** Through SS: an address that is not canonical is #SS(0) instead of #GP(0). */
+	stack: 512,
 } as const;
 
 /** How a handler ends. */

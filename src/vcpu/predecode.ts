@@ -1,6 +1,6 @@
-import type { Decoded } from "../isa/decoder.ts";
+import { type Decoded, RIP_RELATIVE } from "../isa/decoder.ts";
 import { handlerIndex, SPECIAL_HANDLERS } from "./core/handlers.ts";
-import { F, GPRS, REC, segmentOffset } from "./layout.ts";
+import { F, FAR, GPRS, REC, segmentOffset } from "./layout.ts";
 
 /** Offset in the state of a byte register by number; AH … BH without REX. */
 function byteRegister(n: number, rex: number): number {
@@ -33,13 +33,23 @@ export function writeRecord(words: Int32Array, at: number, decoded: Decoded, ip:
 		}
 		if (instance.form.family.repeat) immediate2 = decoded.repeat;
 	}
+	let { displacement } = decoded;
+	let [base, index] = [registerOffset(decoded.base), registerOffset(decoded.index)];
+	if (decoded.base === RIP_RELATIVE) {
+		base = F.blockIp.offset;
+		displacement += ip + decoded.length;
+		if (displacement > 0x7fffffff) {
+			index = F.far.offset;
+			displacement -= FAR;
+		}
+	}
 	const addressSize = decoded.addressSize === 16 ? 0 : decoded.addressSize === 32 ? 8 : 16;
 	words[at + REC.handler / 4] = handler | (decoded.length << 16) | (decoded.segment << 24);
 	words[at + REC.rm / 4] = rm | (reg << 16);
-	words[at + REC.base / 4] = registerOffset(decoded.base) | (registerOffset(decoded.index) << 16);
+	words[at + REC.base / 4] = base | (index << 16);
 	words[at + REC.scale / 4] = decoded.scale | (addressSize << 8) | (segmentOffset(decoded.segment) << 16);
 	words[at + REC.immediate / 4] = decoded.immediate;
 	words[at + REC.immediate / 4 + 1] = decoded.immediateHigh;
-	words[at + REC.displacement / 4] = decoded.displacement;
+	words[at + REC.displacement / 4] = displacement;
 	words[at + REC.ip / 4] = ip | (immediate2 << 16);
 }

@@ -179,6 +179,9 @@ export class ExprPrinter {
 				return op === "shrS"
 					? mask(signed(a, width).shrS(b), width)
 					: mask(signed(a, width)[op](signed(b, width)), width);
+			case "mulHighU":
+			case "mulHighS":
+				return this.mulHigh(a, b, op === "mulHighS");
 			case "rotl":
 			case "rotr": {
 				if (width >= 32) return a[op](b);
@@ -188,6 +191,18 @@ export class ExprPrinter {
 				return mask(rotated, width);
 			}
 		}
+	}
+
+	/** From four products of 32-bit halves; a negative factor counts 2^64 too much of the other one. */
+	private mulHigh(first: Ex, second: Ex, isSigned: boolean): Ex {
+		const { f } = this;
+		const low = 0xffffffffn;
+		const [a, b] = [f.let(first), f.let(second)];
+		const [a0, a1, b0, b1] = [f.let(a.and(low)), f.let(a.shrU(32)), f.let(b.and(low)), f.let(b.shrU(32))];
+		const middle = f.let(a1.mul(b0).add(a0.mul(b0).shrU(32)));
+		const carry = f.let(a0.mul(b1).add(middle.and(low)));
+		const high = a1.mul(b1).add(middle.shrU(32)).add(carry.shrU(32));
+		return isSigned ? high.sub(a.shrS(63).and(b)).sub(b.shrS(63).and(a)) : high;
 	}
 
 	private compare(op: CompareOp, a: Ex, b: Ex, width: Width): Ex {

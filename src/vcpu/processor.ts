@@ -1,7 +1,7 @@
 import { assert } from "../base/errors.ts";
 import { Decoder } from "../isa/decoder.ts";
 import { instructionTable } from "../isa/index.ts";
-import { SEGMENT } from "../isa/registers.ts";
+import { SEGMENT, VECTOR } from "../isa/registers.ts";
 import { CodeSpace } from "./code-space.ts";
 import { controlBits } from "./core/feature-bits.ts";
 import { loadCore } from "./core/load.ts";
@@ -12,6 +12,7 @@ import {
 	BLOCK_HEADER,
 	EXIT,
 	F,
+	FAR,
 	type Field,
 	FRAGMENT,
 	FRAGMENT_SIZE,
@@ -168,6 +169,7 @@ export class Processor {
 		this.set64(F.masks, 0xffffn);
 		this.set64(F.masks, 0xffffffffn, 8);
 		this.set64(F.masks, 0xffff_ffff_ffff_ffffn, 16);
+		this.set64(F.far, BigInt(FAR));
 		this.set64(F.physicalMask, 0xffff_ffff_ffff_ffffn);
 		this.setPhysicalBits(40);
 		this.set(F.cpuidTable, memory.allocate(MAX_CPUID_ENTRIES * CPUID_ENTRY_SIZE));
@@ -553,30 +555,25 @@ export class Processor {
 
 	/** Decodes the block at CS:RIP for `key`. @returns its address, 0 with a fault or exit pending. */
 	private translate(key: number): number {
-		const csBase = this.getNumber(SEG.base, segmentOffset(SEGMENT.cs));
-		const rip = this.getNumber(F.rip);
-		const high = this.getNumber(SEG.fetchHigh, segmentOffset(SEGMENT.cs));
-		if ((key & KEY.long) !== 0) {
-			// 64-bit code cannot be run yet: KVM_INTERNAL_ERROR_EMULATION.
-			this.set(F.exitReason, EXIT.internalError);
-			this.set(F.errorSub, 1);
-			this.set(F.pending, this.get(F.pending) | PENDING.exit);
+		const cs = segmentOffset(SEGMENT.cs);
+		const rip = this.get64(F.rip);
+		const linear = (this.get64(SEG.start, cs) + rip) & this.get64(F.linearMask);
+		const long = (key & KEY.long) !== 0;
+		const codeSize = long ? 64 : key & KEY.code32 ? 32 : 16;
+		/** Bytes up to the segment's limit. */
+		const room = long ? Number.POSITIVE_INFINITY : Number(this.get64(SEG.fetchHigh, cs) - rip) + 1;
+		if (room <= 0) {
+			this.call("raise", VECTOR.GP, 0);
 			return 0;
 		}
-		const linear = (csBase + rip) % 0x1_0000_0000;
-		const codeSize = key & KEY.code32 ? 32 : 16;
-		if (rip > high) {
-			this.call("raise", 13, 0);
-			return 0;
-		}
-		const host = this.call("fetchHost", BigInt(linear)) >>> 0;
+		const host = this.call("fetchHost", linear) >>> 0;
 		if (host === 0) return 0;
 		const limit = key & KEY.single ? 1 : MAX_BLOCK;
 		this.code.reserve(limit);
 		const { words } = this.code;
 		const bytes = this.bytes();
 		const pageEnd = host - (host & 4095) + 4096;
-		const last = Math.min(pageEnd, host + (high - rip) + 1);
+		const last = Math.min(pageEnd, host + room);
 		const block = this.code.reserve(limit);
 		let count = 0;
 		let at = host;
@@ -588,10 +585,11 @@ export class Processor {
 				const rest = last - at;
 				this.scratch.set(bytes.subarray(at, last));
 				let length = rest;
-				if (last === pageEnd && high - rip >= rest) {
-					const second = this.call("fetchHost", BigInt((linear + rest) % 0x1_0000_0000)) >>> 0;
+				if (last === pageEnd && room > rest) {
+					const next = (linear + BigInt(rest)) & this.get64(F.linearMask);
+					const second = this.call("fetchHost", next) >>> 0;
 					if (second === 0) return 0;
-					const more = Math.min(16, high - rip + 1 - rest);
+					const more = Math.min(16, room - rest);
 					this.scratch.set(this.bytes().subarray(second, second + more), rest);
 					length += more;
 					cross = second;
@@ -599,7 +597,7 @@ export class Processor {
 				decoded = this.decoder.decode(this.scratch, 0, length, codeSize);
 				if (decoded.status === "truncated") {
 					// Cut off by the segment's limit. No block says so: limits change, and the code stays.
-					this.call("raise", 13, 0);
+					this.call("raise", VECTOR.GP, 0);
 					return 0;
 				}
 				writeRecord(words, (block + BLOCK_HEADER) >> 2, decoded, 0);
@@ -613,9 +611,9 @@ export class Processor {
 			count++;
 			if (decoded.status !== "ok" || decoded.form?.family.ends) break;
 		}
-		const heat = this.compiler && !(key & KEY.single) ? this.compiler.heat : NEVER;
-		const entered = this.code.enter(count, at - host, host, key, cross, heat);
-		if (!(key & KEY.single)) this.compiler?.decoded(entered);
+		const compiler = key & (KEY.single | KEY.long) ? undefined : this.compiler;
+		const entered = this.code.enter(count, at - host, host, key, cross, compiler?.heat ?? NEVER);
+		compiler?.decoded(entered);
 		return entered;
 	}
 }

@@ -48,6 +48,7 @@ function leaves({ meaning, operands, size }: Instance, codeSize: 16 | 32): boole
 /** Whether code of `codeSize` bits can have it: 66 changes the operand size only where it is no part of the opcode. */
 function exists({ form, size }: Instance, codeSize: 16 | 32): boolean {
 	const { prefix } = form.encoding;
+	if (size === 64 || form.options.mode === "o64") return false;
 	return !form.sized || size === codeSize || (prefix !== -1 && prefix !== 0x66);
 }
 

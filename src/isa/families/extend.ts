@@ -23,6 +23,12 @@ function half(x: Semantics): Width {
 	return x.size === 16 ? 8 : x.size === 32 ? 16 : 32;
 }
 
+/** Without REX.W it moves 32 or 16 bits as they are. */
+export const MOVSXD = family("MOVSXD", "Move doubleword with sign-extension", {
+	forms: [["63 /r", "Gv, Ez", { mode: "o64" }]],
+	meaning: (x) => x.write(0, x.read(1).sext(x.width(0))),
+});
+
 export const CBW = family("CBW", "Convert to twice the size in the accumulator", {
 	forms: [["98", "", { sized: true }]],
 	aliases: ["CWDE", "CDQE"],

@@ -31,8 +31,19 @@ function setAccumulatorPair(x: Semantics, low: Expr, high: Expr): void {
 	else x.setRegister(RDX, high);
 }
 
+/** Both halves of a product of 64-bit values. */
+function product64(a: Expr, b: Expr, signed: boolean): [low: Expr, high: Expr] {
+	return [a.mul(b), a.mulHigh(b, signed)];
+}
+
 function multiplyAccumulator(x: Semantics, signed: boolean): void {
 	const width = x.width(0);
+	if (width === 64) {
+		const [low, high] = product64(x.register(RAX, 64), x.read(0), signed);
+		setAccumulatorPair(x, low, high);
+		productFlags(x, low, high.ne(signed ? low.shrS(63) : 0));
+		return;
+	}
 	const wide = doubled(width);
 	const product = x.register(RAX, width).cast(wide, signed).mul(x.read(0).cast(wide, signed));
 	const low = product.trunc(width);
@@ -62,11 +73,15 @@ export const IMUL = family("IMUL", "Signed multiply", {
 	meaning: (x) => {
 		if (x.operands.length === 1) return multiplyAccumulator(x, true);
 		const width = x.width(0);
+		const [a, b] = [x.read(1), x.read(x.operands.length === 3 ? 2 : 0)];
+		if (width === 64) {
+			const [low, high] = product64(a, b, true);
+			x.write(0, low);
+			productFlags(x, low, high.ne(low.shrS(63)));
+			return;
+		}
 		const wide = doubled(width);
-		const product = x
-			.read(1)
-			.sext(wide)
-			.mul(x.read(x.operands.length === 3 ? 2 : 0).sext(wide));
+		const product = a.sext(wide).mul(b.sext(wide));
 		const low = product.trunc(width);
 		x.write(0, low);
 		productFlags(x, low, product.ne(low.sext(wide)));
@@ -83,6 +98,7 @@ export const DIV = family("DIV", "Unsigned divide", {
 	undefined: ["cf", "of", "sf", "zf", "af", "pf"],
 	meaning: (x) => {
 		const width = x.width(0);
+		if (width === 64) return x.helper("divide", x.read(0), 0);
 		const wide = width === 8 ? 32 : doubled(width);
 		const divisor = x.read(0);
 		const high = width === 8 ? x.register(RAX, 8, true) : x.register(RDX, width);
@@ -103,6 +119,7 @@ export const IDIV = family("IDIV", "Signed divide", {
 	undefined: ["cf", "of", "sf", "zf", "af", "pf"],
 	meaning: (x) => {
 		const width = x.width(0);
+		if (width === 64) return x.helper("divide", x.read(0), 1);
 		const wide = width === 8 ? 32 : 64;
 		const divisor = x.read(0).sext(wide);
 		const dividend = accumulatorPair(x, width).sext(wide);

@@ -2,8 +2,8 @@ import { family } from "../family.ts";
 
 export const MOV_CR = family("MOV", "Move to or from control register", {
 	forms: [
-		["0F 20 /r", "Rd, Cd", { reg: [0, 2, 3, 4] }],
-		["0F 22 /r", "Cd, Rd", { reg: [0, 2, 3, 4] }],
+		["0F 20 /r", "Ry, Cy", { size64: "f64", reg: [0, 2, 3, 4, 8] }],
+		["0F 22 /r", "Cy, Ry", { size64: "f64", reg: [0, 2, 3, 4, 8] }],
 	],
 	checks: ["cpl0"],
 	undefined: ["cf", "pf", "af", "zf", "sf", "of"],
@@ -17,8 +17,8 @@ export const MOV_CR = family("MOV", "Move to or from control register", {
 /** DR4 and DR5 are DR6 and DR7, or nothing with CR4.DE (SDM 3B 17.2.2): the helper's. */
 export const MOV_DR = family("MOV", "Move to or from debug register", {
 	forms: [
-		["0F 21 /r", "Rd, Dd"],
-		["0F 23 /r", "Dd, Rd"],
+		["0F 21 /r", "Ry, Dy", { size64: "f64" }],
+		["0F 23 /r", "Dy, Ry", { size64: "f64" }],
 	],
 	checks: ["cpl0"],
 	undefined: ["cf", "pf", "af", "zf", "sf", "of"],

@@ -29,7 +29,7 @@ export interface TracedInstruction {
 export function tracedInstruction(processor: Processor, compiler: UnitCompiler, first: Processor): TracedInstruction {
 	const cs = segmentOffset(SEGMENT.cs);
 	const rip = processor.get64(F.rip);
-	const linear = (processor.get64(SEG.base, cs) + rip) & processor.get64(F.linearMask);
+	const linear = (processor.get64(SEG.start, cs) + rip) & processor.get64(F.linearMask);
 	const code = processor.peekCode(linear, CODE_BYTES);
 	const { text, length } = disassemble(code, codeMode(processor), rip);
 	const host = first.fetchCached(Number(linear & ~0xfffn));

@@ -9,9 +9,9 @@ import { type Ex, i32, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { emitInstruction, type FlagValuesPrinter, type Place, type Target } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, flagNumber } from "../flag-state.ts";
-import { ACCESS, F, GPRS, REC, SEG, STATUS, segmentOffset, TLB } from "../layout.ts";
+import { ACCESS, F, GPRS, KEY, REC, SEG, STATUS, segmentOffset, TLB } from "../layout.ts";
 import type { Core } from "./core.ts";
-import { isReal, isV86, segmentAddress } from "./mode.ts";
+import { isCanonical, isReal, isV86, segmentAddress } from "./mode.ts";
 import { FSW } from "./x87/format.ts";
 import { FPU_ABSENT } from "./x87/state.ts";
 
@@ -81,8 +81,11 @@ class InterpreterTarget implements Target {
 				f.if(isV86(st).and(F.eflags.of(st).and(0x3000).ne(0x3000)), () => raise(VECTOR.GP));
 				return;
 			case "only64":
-			case "not64":
+			case "not64": {
+				const long = F.modeKey.of(st).and(KEY.long);
+				f.if(check === "only64" ? long.eqz() : long.ne(0), () => raise(VECTOR.UD));
 				return;
+			}
 			case "fpuNoWait":
 				f.if(F.cr0.of(st).wrap().and(FPU_ABSENT).ne(0), () => raise(VECTOR.NM));
 				return;
@@ -231,9 +234,15 @@ class InterpreterTarget implements Target {
 				f.return(call(this.fn("segmentFault"), st, number));
 			},
 		);
-		const linear = f.let(SEG.base.of(at, delta).add(off).and(F.linearMask.of(st)));
+		const linear = f.let(SEG.start.of(at, delta).add(off).and(F.linearMask.of(st)));
 		f.release(off);
 		return linear;
+	}
+
+	/** Access bits that say whether it is an access through SS. */
+	private accessThrough(segment: number | "operand", access: number): Ex {
+		if (segment !== "operand") return i32(segment === SEGMENT.ss ? access | ACCESS.stack : access);
+		return this.rec.load("i32_8u", REC.segment).eq(SEGMENT.ss).mul(ACCESS.stack).or(access);
 	}
 
 	private entry(linear: Ex, table: Ex): Ex {
@@ -254,7 +263,8 @@ class InterpreterTarget implements Target {
 				f.set(value, loadWidth(host, width, 0));
 			},
 			() => {
-				f.check(call(this.fn("load"), st, rec, linear, bytes, modify ? ACCESS.modify : ACCESS.read));
+				const access = this.accessThrough(segment, modify ? ACCESS.modify : ACCESS.read);
+				f.check(call(this.fn("load"), st, rec, linear, bytes, access));
 				f.set(value, loadWidth(st, width, F.data.offset));
 			},
 		);
@@ -262,12 +272,13 @@ class InterpreterTarget implements Target {
 		return modify ? { value, place: { host, linear } } : { value };
 	}
 
-	private slowStore(linear: Ex, width: Width, value: Ex): void {
+	private slowStore(segment: number | "operand", linear: Ex, width: Width, value: Ex): void {
 		const { f, st, rec } = this;
 		this.stop ??= f.local("i32", 0);
 		const stop = this.stop;
 		f.store(width === 64 ? "i64" : "i32", st, value, F.data.offset);
-		f.set(stop, call(this.fn("store"), st, rec, linear, width / 8, ACCESS.write));
+		const access = this.accessThrough(segment, ACCESS.write);
+		f.set(stop, call(this.fn("store"), st, rec, linear, width / 8, access));
 		f.if(stop.eq(STATUS.stopHere), () => f.return(STATUS.stopHere));
 	}
 
@@ -280,7 +291,7 @@ class InterpreterTarget implements Target {
 		f.if(
 			TLB.tag.of(entry).eq(linear.add(bytes - 1).and(-4096)),
 			() => storeWidth(f, TLB.addend.of(entry).add(linear.wrap()), width, value),
-			() => this.slowStore(linear, width, value),
+			() => this.slowStore(segment, linear, width, value),
 		);
 		f.release(entry, linear);
 	}
@@ -290,7 +301,8 @@ class InterpreterTarget implements Target {
 		this.f.if(
 			place.host.ne(0),
 			() => storeWidth(this.f, place.host, width, value),
-			() => this.slowStore(place.linear, width, value),
+			// The load found the address canonical: which segment it came through does not matter any more.
+			() => this.slowStore(SEGMENT.ds, place.linear, width, value),
 		);
 	}
 
@@ -308,7 +320,7 @@ class InterpreterTarget implements Target {
 
 	probeStack(bytes: number): void {
 		const linear = this.linear(SEGMENT.ss, this.stackOffset(-bytes), bytes, true);
-		this.f.check(call(this.fn("probe"), this.st, linear, bytes, ACCESS.write));
+		this.f.check(call(this.fn("probe"), this.st, linear, bytes, ACCESS.write | ACCESS.stack));
 		this.f.release(linear);
 	}
 
@@ -352,8 +364,9 @@ class InterpreterTarget implements Target {
 	jump(target: Ex, width: Width, when: Ex | undefined, commit: () => void): void {
 		const { f, st } = this;
 		const ip = f.let(width === 64 ? target : target.extU());
+		// Jumps of 64 bits are those of 64-bit mode, where targets must be canonical and nothing else.
 		const high = st.load("i64", segmentOffset(SEGMENT.cs) + SEG.fetchHigh.offset);
-		const beyond = ip.gtS(high);
+		const beyond = width === 64 ? isCanonical(st, ip).eqz() : ip.gtS(high);
 		f.if(when ? beyond.and(when) : beyond, () => f.return(call(this.fn("raise"), st, VECTOR.GP, 0)));
 		commit();
 		const go = (): void => {

@@ -366,7 +366,7 @@ function defineRun(core: Core): void {
 		const status = f.local("i32");
 		const flags = f.local("i32");
 		const unit = f.local("i32");
-		const csBase = st.load("i64", segmentOffset(SEGMENT.cs) + SEG.base.offset);
+		const csBase = st.load("i64", segmentOffset(SEGMENT.cs) + SEG.start.offset);
 		const dr7 = F.breakControl.of(st);
 		const stepping = F.guestDebug.of(st).and(GUEST_DEBUG.singleStep);
 		f.loop((next) => {

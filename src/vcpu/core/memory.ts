@@ -23,6 +23,7 @@ import {
 import { KVM_MEM_READONLY, SLOT_FLAGS } from "../slot-table.ts";
 import { CR0, CR4, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
+import { isCanonical } from "./mode.ts";
 import { WALK } from "./walk.ts";
 
 /** Kinds of {@link IO}: 1 is ROM, where reads are direct and writes go out. */
@@ -59,6 +60,7 @@ function defineGvaToTlb(core: Core): void {
 		const left = f.local("i32", bytes);
 		const count = f.local("i32", 0);
 		const part = f.local("i32");
+		f.check(call(core.fn("checkCanonical"), st, linear, bytes, access));
 		F.txCount.set(f, st, 0);
 		f.while(left.ne(0), () => {
 			f.set(part, bytesUntilPageEnd(linear));
@@ -204,7 +206,7 @@ function defineRunIoList(core: Core): void {
 		f.if(rec.ne(0), () => f.set(ip, call(core.fn("instructionIp"), st, rec)));
 		const cs = st.add(segmentOffset(SEGMENT.cs));
 		F.exitIp.set(f, st, ip);
-		F.exitLinear.set(f, st, SEG.base.of(cs).add(ip).and(F.linearMask.of(st)));
+		F.exitLinear.set(f, st, SEG.start.of(cs).add(ip).and(F.linearMask.of(st)));
 		F.exitCs.set(f, st, SEG.selector.of(cs));
 		F.exitMode.set(f, st, F.modeKey.of(st).or(F.eflags.of(st).and(EFLAGS.vm)));
 		F.writeCount.set(f, st, count.add(1));
@@ -470,16 +472,24 @@ function defineAccess(core: Core): void {
 }
 
 /**
- * `checkAlignment`: #AC where alignment is checked. `watch`: data breakpoints of DR0–DR3. `stopIfPending` → stopNext
+ * `checkCanonical`: #GP(0) or #SS(0) where the access touches an address that is not canonical. No TLB ever holds such a page,
+ * so hits need no check. `checkAlignment`: #AC where alignment is checked. `watch`: data breakpoints of DR0–DR3. `stopIfPending` → stopNext
  * where something waits for the end of this instruction, else 0.
  */
 export function defineChecks(core: Core): void {
+	core.define("checkCanonical", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, linear, bytes, access] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const last = f.let(linear.add(bytes.sub(1).extU()));
+		f.returnIf(isCanonical(st, linear).and(isCanonical(st, last)), 0);
+		f.return(call(core.fn("raise"), st, i32(VECTOR.SS).when(access.and(ACCESS.stack), VECTOR.GP), 0));
+	});
 	core.define("checkAlignment", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
 		const [st, linear, bytes, access] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		f.returnIf(access.and(ACCESS.user).eqz(), 0);
 		f.returnIf(F.cr0.of(st).wrap().and(CR0.am).eqz(), 0);
 		f.returnIf(F.eflags.of(st).and(EFLAGS.ac).eqz(), 0);
 		f.returnIf(linear.wrap().and(bytes.sub(1)).eqz(), 0);
+		f.check(call(core.fn("checkCanonical"), st, linear, bytes, access));
 		f.return(call(core.fn("raise"), st, VECTOR.AC, 0));
 	});
 	core.define("watch", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
@@ -545,6 +555,10 @@ function defineFetch(core: Core): void {
 		const [st, linear] = [f.param(0), f.param(1)];
 		const entry = f.let(F.tlbFetch.of(st).add(linear.wrap().shrU(8).and(0xfff0)));
 		f.if(entry.load("i64").eq(linear.and(-4096)), () => f.return(entry.load("i32", 8).add(linear.wrap())));
+		f.if(isCanonical(st, linear).eqz(), () => {
+			f.drop(call(core.fn("raise"), st, VECTOR.GP, 0));
+			f.return(0);
+		});
 		const access = f.let(call(core.fn("accessRights"), st, ACCESS.fetch));
 		f.if(call(core.fn("walk"), st, linear, access), () => f.return(0));
 		const gpa = f.let(F.walkGpa.of(st));

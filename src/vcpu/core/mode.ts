@@ -1,8 +1,8 @@
 import { SEGMENT } from "../../isa/registers.ts";
-import { type Ex, i64 } from "../../wasm/expression.ts";
+import { type Ex, i32, i64 } from "../../wasm/expression.ts";
 import type { FunctionBuilder } from "../../wasm/function.ts";
 import { ATTR, F, GUEST_DEBUG, KEY, SEG, SEG_SIZE, SEGMENTS, segmentOffset, TLB_BYTES } from "../layout.ts";
-import { CR0, EFER, EFLAGS } from "./control-bits.ts";
+import { CR0, CR4, EFER, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 
 /** Limit of a segment of 4 GiB; an access that runs over its end goes on at 0, as processors do it (SDM 3A 5.3 leaves it open). */
@@ -20,13 +20,30 @@ export function isV86(st: Ex): Ex {
 	return F.eflags.of(st).and(EFLAGS.vm).ne(0);
 }
 
+/** 1 where all bits of a linear address above its width (48 bits, 57 with CR4.LA57) are as the topmost one (SDM 1 3.3.7.1). */
+export function isCanonical(st: Ex, linear: Ex): Ex {
+	const shift = F.linearShift.of(st);
+	return linear.shl(shift).shrS(shift).eq(linear);
+}
+
 /** Address of the hidden part of segment register `n`. */
 export function segmentAddress(st: Ex, n: Ex | number): Ex {
 	return typeof n === "number" ? st.add(segmentOffset(n)) : st.add(n.mul(SEG_SIZE)).add(SEGMENTS);
 }
 
-/** Sets the derived ranges of a segment from its attributes and limit. Data and code may be read and written in real mode. */
-function ranges(f: FunctionBuilder, st: Ex, segment: Ex): void {
+/**
+ * Sets what follows from the base, attributes and limit of segment register `n`, and whether this is 64-bit mode. Data and
+ * code may be read and written in real mode.
+ */
+function ranges(f: FunctionBuilder, st: Ex, n: Ex): void {
+	const segment = f.let(segmentAddress(st, n));
+	f.if(F.modeKey.of(st).and(KEY.long).ne(0), () => {
+		SEG.start.set(f, segment, SEG.base.of(segment).when(n.geU(SEGMENT.fs), 0n));
+		SEG.low.set(f, segment, -(1n << 63n));
+		for (const high of [SEG.readHigh, SEG.writeHigh, SEG.fetchHigh]) high.set(f, segment, (1n << 63n) - 1n);
+		f.return();
+	});
+	SEG.start.set(f, segment, SEG.base.of(segment));
 	const attributes = f.let(SEG.attributes.of(segment));
 	const limit = f.let(SEG.limit.of(segment));
 	const last = f.let(i64(WRAPS).when(limit.eq(WHOLE), limit));
@@ -58,20 +75,22 @@ function ranges(f: FunctionBuilder, st: Ex, segment: Ex): void {
 	);
 }
 
+function updateAll(core: Core, f: FunctionBuilder, st: Ex): void {
+	const n = f.local("i32", 0);
+	f.while(n.ltU(6), () => {
+		f.call(core.fn("updateSegment"), st, n);
+		f.set(n, n.add(1));
+	});
+}
+
 /** What follows from the control registers and segments: ranges, masks, TLBs in force, the key of decoded code. */
 export function defineMode(core: Core): void {
 	/** `updateSegment(state, number)`: call after changing a hidden part. */
-	core.define("updateSegment", ["i32", "i32"], [], (f) =>
-		ranges(f, f.param(0), segmentAddress(f.param(0), f.param(1))),
-	);
+	core.define("updateSegment", ["i32", "i32"], [], (f) => ranges(f, f.param(0), f.param(1)));
 
 	/** `updateSegments(state)`: all of them; call after CR0.PE or EFLAGS.VM changed, or hidden parts were set by hand. */
 	core.define("updateSegments", ["i32"], [], (f) => {
-		const n = f.local("i32", 0);
-		f.while(n.ltU(6), () => {
-			f.call(core.fn("updateSegment"), f.param(0), n);
-			f.set(n, n.add(1));
-		});
+		updateAll(core, f, f.param(0));
 		for (const number of Object.values(SEGMENT)) SEG.raw.set(f, f.param(0), -1, segmentOffset(number));
 	});
 
@@ -85,11 +104,17 @@ export function defineMode(core: Core): void {
 		const stack32 = f.let(attributes("ss").and(ATTR.big).ne(0));
 		const active = f.let(F.efer.of(st).wrap().and(EFER.lma).ne(0));
 		const long = f.let(active.and(code.and(ATTR.long).ne(0)));
+		f.if(F.modeKey.of(st).and(KEY.long).ne(0).ne(long), () => {
+			F.modeKey.set(f, st, long.mul(KEY.long));
+			updateAll(core, f, st);
+		});
+		const la57 = F.cr4.of(st).wrap().and(CR4.la57).ne(0);
+		F.linearShift.set(f, st, i64(64 - 57).when(la57, BigInt(64 - 48)));
 		F.linearMask.set(f, st, i64(-1).when(long, 0xffffffffn));
 		F.stackMask.set(f, st, i64(-1).when(long, i64(0xffffffffn).when(stack32, 0xffffn)));
-		f.set(key, code.and(ATTR.big).ne(0).mul(KEY.code32).or(stack32.mul(KEY.stack32)).or(long.mul(KEY.long)));
-		f.set(key, key.or(active.gtU(long).mul(KEY.compatibility)));
-		const flat = f.local("i32", 1);
+		const sizes = code.and(ATTR.big).ne(0).mul(KEY.code32).or(stack32.mul(KEY.stack32));
+		f.set(key, i32(KEY.long).when(long, sizes.or(active.mul(KEY.compatibility))));
+		const flat = f.local("i32", long.eqz());
 		for (const name of ["cs", "ss", "ds", "es"] as const) {
 			const at = segmentOffset(SEGMENT[name]);
 			f.set(flat, flat.and(st.load("i64", at + SEG.base.offset).eqz()));

@@ -30,9 +30,15 @@ export function segmentLinear(
 			f.return(call(core.fn("segmentFault"), st, segment));
 		},
 	);
-	const linear = f.let(SEG.base.of(at).add(first).and(F.linearMask.of(st)));
+	const linear = f.let(SEG.start.of(at).add(first).and(F.linearMask.of(st)));
 	f.release(at);
 	return linear;
+}
+
+/** Access bits for an access through `segment`. */
+export function accessThrough(segment: Ex | number, access: number): Arg {
+	if (typeof segment === "number") return segment === SEGMENT.ss ? access | ACCESS.stack : access;
+	return segment.eq(SEGMENT.ss).mul(ACCESS.stack).or(access);
 }
 
 /** Offset of the stack's top plus `delta`, wrapped to the stack's size, i64. */
@@ -63,7 +69,7 @@ export function defineSegmentAccess(core: Core): void {
 	core.define("loadAt", ["i32", "i32", "i32", "i64", "i32"], ["i32"], (f) => {
 		const [st, rec, segment, offset, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
 		const linear = segmentLinear(core, f, st, segment, offset, bytes, false);
-		f.return(call(core.fn("load"), st, rec, linear, bytes, ACCESS.read));
+		f.return(call(core.fn("load"), st, rec, linear, bytes, accessThrough(segment, ACCESS.read)));
 	});
 
 	/** `loadPointer(state, rec, segment, offset, bytes)` → status: a far pointer with an offset of `bytes`, read at once; see {@link loadedPointer}. */
@@ -76,7 +82,7 @@ export function defineSegmentAccess(core: Core): void {
 	core.define("storeAt", ["i32", "i32", "i32", "i64", "i32", "i64"], ["i32"], (f) => {
 		const [st, rec, segment, offset, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
 		const linear = segmentLinear(core, f, st, segment, offset, bytes, true);
-		f.return(call(core.fn("storeValue"), st, rec, linear, bytes, ACCESS.write, f.param(5)));
+		f.return(call(core.fn("storeValue"), st, rec, linear, bytes, accessThrough(segment, ACCESS.write), f.param(5)));
 	});
 
 	/** `probeAt(state, segment, offset, bytes)` → status: whether a store there would fault; nothing is stored. */
@@ -84,7 +90,7 @@ export function defineSegmentAccess(core: Core): void {
 		const [st, segment, offset, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		const linear = segmentLinear(core, f, st, segment, offset, bytes, true);
 		f.returnIf(call(core.fn("hit"), st, linear, bytes, F.tlbWrite.of(st)).ne(0), 0);
-		f.return(call(core.fn("probe"), st, linear, bytes, ACCESS.write));
+		f.return(call(core.fn("probe"), st, linear, bytes, accessThrough(segment, ACCESS.write)));
 	});
 
 	/** `setGpr(state, number, bytes, value)`: 4 bytes clear the upper half, fewer leave the rest (SDM 1 3.4.1.1). */

@@ -50,12 +50,12 @@ export interface At {
 export function currentStack(f: FunctionBuilder, st: Ex): Stack {
 	const at = segmentOffset(SEGMENT.ss);
 	return {
-		base: f.let(SEG.base.of(st, at)),
+		base: f.let(SEG.start.of(st, at)),
 		low: f.let(SEG.low.of(st, at)),
 		high: f.let(SEG.writeHigh.of(st, at)),
 		pointer: f.let(st.load("i64", GPRS + RSP * 8)),
 		mask: f.let(F.stackMask.of(st)),
-		access: ACCESS.write,
+		access: ACCESS.write | ACCESS.stack,
 	};
 }
 
@@ -86,7 +86,7 @@ export function innerStack(core: Core, f: FunctionBuilder, st: Ex, rec: Ex, leve
 		high,
 		pointer: f.let(INNER.pointer.of(st)),
 		mask,
-		access: ACCESS.write | ACCESS.system,
+		access: ACCESS.write | ACCESS.stack | ACCESS.system,
 		selector: f.let(INNER.selector.of(st)),
 		raw,
 	};
@@ -233,8 +233,8 @@ export function defineStackFrames(core: Core): void {
 		f.if(offset.ltS(SEG.low.of(st, at)).or(offset.add(bytes.extU()).sub(1n).gtS(SEG.readHigh.of(st, at))), () =>
 			f.return(raise(core, st, VECTOR.SS, 0)),
 		);
-		const linear = SEG.base.of(st, at).add(offset).and(F.linearMask.of(st));
-		f.return(call(core.fn("load"), st, rec, linear, bytes, ACCESS.read));
+		const linear = SEG.start.of(st, at).add(offset).and(F.linearMask.of(st));
+		f.return(call(core.fn("load"), st, rec, linear, bytes, ACCESS.read | ACCESS.stack));
 	});
 
 	/** `releaseStack(state, bytes)`: moves the stack pointer up. */

@@ -179,7 +179,7 @@ export function defineStringRoom(core: Core): void {
 		f.if(f.param(5), () => f.set(high, SEG.writeHigh.of(at)));
 		const last = f.let(offset.add(width.extU()).sub(1n));
 		f.returnIf(low.gtS(offset).or(last.gtS(high)).or(last.gtU(mask)), 0);
-		const inPage = f.let(SEG.base.of(at).add(offset).and(0xfff));
+		const inPage = f.let(SEG.start.of(at).add(offset).and(0xfff));
 		f.returnIf(inPage.add(width.extU()).gtU(4096n), 0);
 		// Bytes beyond the first element's first (up) or below it (down).
 		const room = f.local("i64");
@@ -198,5 +198,5 @@ export function defineStringRoom(core: Core): void {
 
 /** Linear address of an offset that {@link defineStringRoom} found inside the segment. */
 export function linearOf(st: Ex, segment: Ex | number, offset: Ex): Ex {
-	return SEG.base.of(segmentAddress(st, segment)).add(offset).and(F.linearMask.of(st));
+	return SEG.start.of(segmentAddress(st, segment)).add(offset).and(F.linearMask.of(st));
 }

@@ -1,6 +1,7 @@
 import type { Core } from "./core.ts";
 import { defineCpuid } from "./cpuid.ts";
 import { defineDebugRegisters } from "./debug-registers.ts";
+import { defineDivide } from "./divide.ts";
 import { defineFastCall } from "./fast-call.ts";
 import { defineFlagHelpers } from "./flag-helpers.ts";
 import { defineMsr } from "./msr.ts";
@@ -23,4 +24,5 @@ export function defineSystemHelpers(core: Core): void {
 	defineMsr(core);
 	defineCpuid(core);
 	defineFastCall(core);
+	defineDivide(core);
 }

@@ -25,7 +25,7 @@ export function defineSystem(core: Core): void {
 		const st = f.param(0);
 		// Segment limits do not count (SDM 2A INVLPG).
 		const segment = f.let(segmentAddress(st, f.param(2)));
-		const linear = f.let(SEG.base.of(segment).add(f.param(3)).and(F.linearMask.of(st)));
+		const linear = f.let(SEG.start.of(segment).add(f.param(3)).and(F.linearMask.of(st)));
 		f.if(
 			F.cr4
 				.of(st)

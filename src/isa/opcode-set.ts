@@ -1,0 +1,117 @@
+import { assert } from "../base/errors.ts";
+import type { Feature } from "./features.ts";
+import type { Form } from "./table.ts";
+
+/** Candidates of one opcode byte, by {@link formIndex}. */
+export interface OpcodeSlot {
+	readonly hasModrm: boolean;
+	readonly forms: (Form | undefined)[];
+	exact: Map<number, Form> | undefined;
+}
+
+const PREFIX_CLASS = { 0: 0, 102: 1, 243: 2, 242: 3 } as const;
+const INDICES = 128;
+
+/**
+ * Place of a form in {@link OpcodeSlot.forms}.
+ * @param prefixClass 0 none, 1 66, 2 F3, 3 F2.
+ * @param reg ModRM.reg, plus 8 where ModRM.mod is 3; without ModRM, 8 where REX.B is set, else 0.
+ * @param wide 64 where REX.W is set, else 0.
+ */
+export function formIndex(prefixClass: number, reg: number, wide: number): number {
+	return wide + prefixClass * 16 + reg;
+}
+
+/** Which form each opcode is, in 64-bit mode or outside of it, where some features exist and others do not. */
+export class OpcodeSet {
+	/** By opcode map and opcode byte. */
+	readonly maps: readonly (OpcodeSlot | undefined)[][] = [[], [], [], []];
+	private readonly long: boolean;
+
+	/** @param features those that exist; absent: all. */
+	constructor(forms: readonly Form[], long: boolean, features?: ReadonlySet<Feature>) {
+		this.long = long;
+		for (const form of forms) {
+			const { mode, feature = form.family.feature } = form.options;
+			if (mode === (long ? "i64" : "o64") || (form.encoding.rexW && !long)) continue;
+			if (feature === undefined || features === undefined || features.has(feature)) this.claim(form);
+		}
+	}
+
+	private claim(form: Form): void {
+		const { map, opcode, plusRegister, exact } = form.encoding;
+		const slots = this.maps[map] ?? [];
+		for (let register = 0; register < (plusRegister ? 8 : 1); register++) {
+			const slot: OpcodeSlot = slots[opcode + register] ?? {
+				hasModrm: form.mod !== "none",
+				forms: new Array(INDICES).fill(undefined),
+				exact: undefined,
+			};
+			slots[opcode + register] = slot;
+			assert(slot.hasModrm === (form.mod !== "none"), `${form.family.name} ${form.encoding.text}: ModRM or not?`);
+			if (exact === undefined) this.claimIndices(slot, form);
+			else {
+				slot.exact ??= new Map();
+				assert(!slot.exact.has(exact), `${form.encoding.text} is claimed twice`);
+				slot.exact.set(exact, form);
+			}
+		}
+	}
+
+	private claimIndices(slot: OpcodeSlot, form: Form): void {
+		const { encoding } = form;
+		for (const wide of this.long ? (encoding.rexW ? [64] : [0, 64]) : [0]) {
+			for (const prefixClass of prefixClasses(form)) {
+				for (const reg of registersOf(form, this.long)) {
+					const index = formIndex(prefixClass, reg, wide);
+					const other = slot.forms[index];
+					if (other && other !== form) {
+						const extended = !slot.hasModrm && reg === 8;
+						const order = precedence(form, extended) - precedence(other, extended);
+						assert(
+							order !== 0,
+							`${form.family.name} ${encoding.text}: claimed by ${other.family.name} ${other.encoding.text}`,
+						);
+						if (order < 0) continue;
+					}
+					slot.forms[index] = form;
+				}
+			}
+		}
+	}
+}
+
+function prefixClasses({ encoding }: Form): readonly number[] {
+	if (encoding.prefix === -2) return [0, 1];
+	if (encoding.prefix === -1) return [0];
+	return encoding.prefix === 0 ? [0, 1, 2, 3] : [PREFIX_CLASS[encoding.prefix]];
+}
+
+/** Second arguments of {@link formIndex} that a form takes. */
+function* registersOf(form: Form, long: boolean): Generator<number> {
+	const { modrm } = form.encoding;
+	if (form.mod === "none") {
+		yield 0;
+		if (long) yield 8;
+		return;
+	}
+	// MOV to and from control and debug registers takes ModRM.rm as a register whatever mod says (SDM 2B MOV).
+	const ignoresMod = form.registers === "system";
+	for (const mod3 of [0, 8]) {
+		if (mod3 === 8 ? form.mod === "memory" : form.mod === "register" && !ignoresMod) continue;
+		for (let reg = 0; reg < 8; reg++) {
+			if (typeof modrm === "number" && modrm !== reg) continue;
+			if (form.options.reg?.some((one) => (one & 7) === reg) === false) continue;
+			yield mod3 + reg;
+		}
+	}
+}
+
+/**
+ * Of two forms for the same bytes the higher wins: one with a mandatory prefix or REX.W, then one whose opcode names no
+ * register – but with REX.B the opcode does name one (90 is NOP, 41 90 XCHG).
+ */
+function precedence({ encoding }: Form, extended: boolean): number {
+	if (extended && encoding.plusRegister) return 8;
+	return (encoding.rexW ? 4 : 0) + (encoding.prefix === 0 ? 0 : 2) + (encoding.plusRegister ? 0 : 1);
+}
