@@ -130,6 +130,8 @@ export const F = {
 	tlbRead: f32(),
 	tlbWrite: f32(),
 	tlbFetch: f32(),
+	/** Address of the read TLB for explicit accesses by a supervisor. */
+	tlbExplicit: f32(),
 	/** 1 where accesses may use and fill the TLBs; 0 while alignment or data breakpoints must be checked. */
 	fillable: f32(),
 	/** Bits that cannot be in a physical address: reserved in page-table entries. */
@@ -353,8 +355,12 @@ export const TLB = { tag: new Field(0, 8), addend: new Field(8, 4), meta: new Fi
 export const TLB_ENTRY = 16;
 export const TLB_ENTRIES = 4096;
 export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY;
-/** Read, write and fetch TLBs for supervisor, the same for user, then one that stays empty (alignment checks). */
-export const TLB_TABLES = 7;
+/**
+ * Read, write and fetch TLBs for supervisor, the same for user, then one that stays empty (alignment checks), then read and write
+ * TLBs for a supervisor to whom user pages are open ({@link KEY.opened}).
+ */
+export const TLB_TABLE = { supervisor: 0, user: 3, empty: 6, opened: 7 } as const;
+export const TLB_TABLES = 9;
 export const TLB_LIST_CAPACITY = 8192;
 
 /** Access bits; the low five are those of a page-fault error code (SDM 3A 4.7). */
@@ -508,6 +514,8 @@ export const KEY = {
 	real: 64,
 	/** Compatibility mode: the TLBs may know addresses beyond 4 GiB. */
 	compatibility: 128,
+	/** SMAP is on, and EFLAGS.AC opens user pages to a supervisor: its accesses have TLBs of their own. */
+	opened: 256,
 } as const;
 
 /** Code size of a mode, bits. */

@@ -1,4 +1,5 @@
 import { assert } from "../base/errors.ts";
+import type { CoreFeature } from "./core/feature-bits.ts";
 import { F, Field } from "./layout.ts";
 
 /** Model-specific registers by number (SDM 4, tables 2-2 and 2-22: P6 family). */
@@ -7,11 +8,16 @@ export const MSR = {
 	platformId: 0x17,
 	apicBase: 0x1b,
 	powerOn: 0x2a,
+	tscAdjust: 0x3b,
+	speculationControl: 0x48,
+	predictionCommand: 0x49,
 	microcodeLoad: 0x79,
 	microcodeRevision: 0x8b,
 	perfCounter0: 0xc1,
 	perfCounter1: 0xc2,
+	platformInfo: 0xce,
 	mtrrCap: 0xfe,
+	archCapabilities: 0x10a,
 	sysenterCs: 0x174,
 	sysenterEsp: 0x175,
 	sysenterEip: 0x176,
@@ -35,7 +41,17 @@ export const MSR = {
 	mtrrDefault: 0x2ff,
 	/** Control, status, address and miscellaneous of machine-check bank n at +4n. */
 	machineCheckBank: 0x400,
+	pkrs: 0x6e1,
+	xss: 0xda0,
 	efer: 0xc0000080,
+	star: 0xc0000081,
+	lstar: 0xc0000082,
+	cstar: 0xc0000083,
+	syscallMask: 0xc0000084,
+	fsBase: 0xc0000100,
+	gsBase: 0xc0000101,
+	kernelGsBase: 0xc0000102,
+	tscAux: 0xc0000103,
 } as const;
 
 export const MTRR_VARIABLE_RANGES = 8;
@@ -52,8 +68,14 @@ export type MsrRule =
 	| "ignored"
 	/** These bits; others are #GP(0). */
 	| { readonly bits: bigint }
+	/** These bits, for what they do: they cannot be read. */
+	| { readonly command: bigint }
 	/** The low half; what is above is dropped. */
 	| "low"
+	/** A canonical linear address. */
+	| "linear"
+	/** 0 or all ones. */
+	| "allOrNothing"
 	/** Memory type in bits 7:0, then these bits. */
 	| { readonly type: bigint }
 	/** Like `type`, with the page numbers that the processor's physical addresses have. */
@@ -72,10 +94,27 @@ export interface MsrEntry {
 	readonly rule: MsrRule;
 	/** Value after reset. */
 	readonly reset: bigint;
+	/** The register exists where the processor has one of these; always, if there are none. */
+	readonly needs: readonly CoreFeature[];
 }
 
+/**
+ * What the processor is not subject to, or has cured (SDM 4, IA32_ARCH_CAPABILITIES): nothing here speculates. RDCL_NO, IBRS_ALL,
+ * SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO,
+ * GDS_NO, RFDS_NO, ITS_NO.
+ */
+const ARCH_CAPABILITIES = [0, 1, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27, 62].reduce(
+	(all, n) => all | (1n << BigInt(n)),
+	0n,
+);
+
 function* entries(): Generator<MsrEntry> {
-	const entry = (number: number, rule: MsrRule, reset = 0n): MsrEntry => ({ number, rule, reset });
+	const entry = (number: number, rule: MsrRule, reset = 0n, ...needs: CoreFeature[]): MsrEntry => ({
+		number,
+		rule,
+		reset,
+		needs,
+	});
 	const all: MsrRule = { bits: 0xffffffffffffffffn };
 	yield entry(MSR.platformId, "readOnly");
 	yield entry(
@@ -85,7 +124,9 @@ function* entries(): Generator<MsrEntry> {
 	);
 	yield entry(MSR.powerOn, all);
 	yield entry(MSR.microcodeLoad, "ignored");
-	yield entry(MSR.microcodeRevision, all);
+	yield entry(MSR.speculationControl, { bits: 7n }, 0n, "spec-ctrl", "stibp", "ssbd");
+	yield entry(MSR.predictionCommand, { command: 1n }, 0n, "spec-ctrl");
+	yield entry(MSR.microcodeRevision, all, 0x1_0000_0000n);
 	yield entry(MSR.perfCounter0, { bits: 0xffffffffffn });
 	yield entry(MSR.perfCounter1, { bits: 0xffffffffffn });
 	yield entry(MSR.perfSelect0, { bits: 0xffffffffn });
@@ -93,12 +134,15 @@ function* entries(): Generator<MsrEntry> {
 	// Eight variable ranges, the fixed ones, write combining (SDM 3A 12.11.1).
 	yield entry(MSR.mtrrCap, "readOnly", BigInt(MTRR_VARIABLE_RANGES | 0x500));
 	yield entry(MSR.sysenterCs, "low");
-	yield entry(MSR.sysenterEsp, all);
-	yield entry(MSR.sysenterEip, all);
+	yield entry(MSR.sysenterEsp, "linear");
+	yield entry(MSR.sysenterEip, "linear");
 	yield entry(MSR.mcgCap, "readOnly", BigInt(MACHINE_CHECK_BANKS));
 	yield entry(MSR.mcgStatus, { bits: 7n });
-	// Fast strings; the other bits are those of later processors.
-	yield entry(MSR.miscEnable, all, 1n);
+	// A bus of 100 MHz, ten times as fast as that.
+	yield entry(MSR.platformInfo, "readOnly", 0xa00n);
+	yield entry(MSR.archCapabilities, "readOnly", ARCH_CAPABILITIES, "arch-capabilities");
+	// Fast strings; no branch traces, no event-based sampling. The other bits are those of other processors.
+	yield entry(MSR.miscEnable, all, 0x1801n);
 	yield entry(MSR.debugControl, { bits: 0x7fn });
 	yield entry(MSR.lastBranchFrom, "readOnly");
 	yield entry(MSR.lastBranchTo, "readOnly");
@@ -116,12 +160,22 @@ function* entries(): Generator<MsrEntry> {
 	yield entry(MSR.mtrrDefault, { type: 0xc00n });
 	for (let n = 0; n < MACHINE_CHECK_BANKS; n++) {
 		const bank = MSR.machineCheckBank + 4 * n;
-		yield entry(bank, all);
+		yield entry(bank, "allOrNothing");
 		// Status is only ever cleared (SDM 3B 16.3.2.2).
 		yield entry(bank + 1, { bits: 0n });
 		yield entry(bank + 2, all);
 		yield entry(bank + 3, all);
 	}
+	yield entry(MSR.pkrs, { bits: 0xffffffffn }, 0n, "pks");
+	yield entry(MSR.xss, { bits: 0n }, 0n, "xsaves");
+	yield entry(MSR.star, all, 0n, "lm");
+	yield entry(MSR.lstar, "linear", 0n, "lm");
+	yield entry(MSR.cstar, "linear", 0n, "lm");
+	yield entry(MSR.syscallMask, { bits: 0xffffffffn }, 0n, "lm");
+	yield entry(MSR.kernelGsBase, "linear", 0n, "lm");
+	yield entry(MSR.tscAux, { bits: 0xffffffffn }, 0n, "rdtscp", "rdpid");
+	// Also moved by writes to the counter: its rule is its own.
+	yield entry(MSR.tscAdjust, all, 0n, "tsc-adjust");
 }
 
 /** Every plain register; the n-th one's value is the n-th of {@link F.msrs}. */

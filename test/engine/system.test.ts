@@ -345,7 +345,8 @@ describe.each(ENGINES)("model-specific registers on the %s engine", (engine) => 
 		["default type", MSR.mtrrDefault, 0, 0xc06],
 		["PAT", MSR.pat, 0x00010406, 0x00070406],
 		["microcode revision", MSR.microcodeRevision, 7, 0],
-		["machine-check control", MSR.machineCheckBank, 1, 2],
+		["machine-check control", MSR.machineCheckBank, 0xffffffff, 0xffffffff],
+		["machine-check address", MSR.machineCheckBank + 2, 1, 2],
 	])("%s keeps its value", async (_name, number, edx, eax) => {
 		expect(await roundTrip(number, edx, eax)).toEqual([edx, eax]);
 	});
@@ -357,6 +358,7 @@ describe.each(ENGINES)("model-specific registers on the %s engine", (engine) => 
 		["memory type 2", MSR.mtrrDefault, 0, 0x802],
 		["memory type 7 in an MTRR", MSR.mtrrFixed64K, 0, 0x07],
 		["memory type 3 in the PAT", MSR.pat, 0, 0x03],
+		["machine-check control that is neither 0 nor all ones", MSR.machineCheckBank, 0, 1],
 		["machine-check status", MSR.machineCheckBank + 1, 0, 1],
 		["an unknown register", 0x12345678, 0, 0],
 		["EFER.SCE without SYSCALL", MSR.efer, 0, 1],

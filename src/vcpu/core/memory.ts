@@ -24,6 +24,7 @@ import { KVM_MEM_READONLY, SLOT_FLAGS } from "../slot-table.ts";
 import { CR0, CR4, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import { isCanonical } from "./mode.ts";
+import { tableOf } from "./tlb.ts";
 import { WALK } from "./walk.ts";
 
 /** Kinds of {@link IO}: 1 is ROM, where reads are direct and writes go out. */
@@ -336,11 +337,6 @@ function defineRunIoList(core: Core): void {
 /** Access bits with the privilege of the access. */
 function rights(st: Ex, access: Ex): Ex {
 	return access.or(F.cpl.of(st).eq(3).and(access.and(ACCESS.system).eqz()).mul(ACCESS.user));
-}
-
-/** The read TLB for an access's privilege. */
-function tableOf(st: Ex, access: Ex): Ex {
-	return F.tlbArea.of(st).add(access.and(ACCESS.user).mul((3 * TLB_BYTES) / ACCESS.user));
 }
 
 /** Prints `then` for the case that the whole access lies in a page that `table` holds; `host` is where. */

@@ -1,7 +1,7 @@
 import { SEGMENT } from "../../isa/registers.ts";
 import { type Ex, i32, i64 } from "../../wasm/expression.ts";
 import type { FunctionBuilder } from "../../wasm/function.ts";
-import { ATTR, F, GUEST_DEBUG, KEY, SEG, SEG_SIZE, SEGMENTS, segmentOffset, TLB_BYTES } from "../layout.ts";
+import { ATTR, F, GUEST_DEBUG, KEY, SEG, SEG_SIZE, SEGMENTS, segmentOffset, TLB_BYTES, TLB_TABLE } from "../layout.ts";
 import { CR0, CR4, EFER, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 
@@ -125,9 +125,14 @@ export function defineMode(core: Core): void {
 					f.set(flat, flat.and(st.load("i64", at + high.offset).eq(WRAPS)));
 		}
 		const user = f.let(F.cpl.of(st).eq(3));
-		f.set(key, key.or(flat.mul(KEY.flat)).or(user.mul(KEY.user)).or(isReal(st).mul(KEY.real)));
+		const ac = f.let(F.eflags.of(st).and(EFLAGS.ac).ne(0));
+		const opened = f.let(ac.and(user.eqz()).and(F.cr4.of(st).wrap().and(CR4.smap).ne(0)));
+		f.set(
+			key,
+			key.or(flat.mul(KEY.flat)).or(user.mul(KEY.user)).or(opened.mul(KEY.opened)).or(isReal(st).mul(KEY.real)),
+		);
 		F.modeKey.set(f, st, key);
-		const aligned = f.let(user.and(F.cr0.of(st).wrap().and(CR0.am).ne(0)).and(F.eflags.of(st).and(EFLAGS.ac).ne(0)));
+		const aligned = f.let(user.and(F.cr0.of(st).wrap().and(CR0.am).ne(0)).and(ac));
 		const forUser = F.guestDebug.of(st).and(GUEST_DEBUG.hardware).ne(0);
 		const control = f.let(
 			F.debugControl
@@ -140,11 +145,23 @@ export function defineMode(core: Core): void {
 		const fillable = f.let(aligned.or(watched).eqz());
 		F.fillable.set(f, st, fillable);
 		const area = f.let(F.tlbArea.of(st));
-		const tables = f.let(area.add(user.mul(3 * TLB_BYTES)));
-		const empty = f.let(area.add(6 * TLB_BYTES));
+		const explicit = f.let(area.add(opened.mul(TLB_TABLE.opened * TLB_BYTES)));
+		const own = f.let(area.add(user.mul(TLB_TABLE.user * TLB_BYTES)));
+		const tables = f.let(own.when(user, explicit));
+		const empty = f.let(area.add(TLB_TABLE.empty * TLB_BYTES));
+		F.tlbExplicit.set(f, st, explicit);
 		F.tlbRead.set(f, st, tables.when(fillable, empty));
 		F.tlbWrite.set(f, st, tables.add(TLB_BYTES).when(fillable, empty));
-		F.tlbFetch.set(f, st, tables.add(2 * TLB_BYTES));
+		F.tlbFetch.set(f, st, own.add(2 * TLB_BYTES));
+	});
+
+	/** `setBase(state, number, base)`: of FS or GS alone. */
+	core.define("setBase", ["i32", "i32", "i64"], [], (f) => {
+		const [st, number] = [f.param(0), f.param(1)];
+		const segment = f.let(segmentAddress(st, number));
+		SEG.base.set(f, segment, f.param(2));
+		SEG.raw.set(f, segment, -1);
+		f.call(core.fn("updateSegment"), st, number);
 	});
 
 	/** `setSegment(state, number, selector, base, limit, attributes)`: fills a segment register, with its ranges. */

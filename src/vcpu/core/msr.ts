@@ -1,10 +1,11 @@
-import { RAX, RCX, RDX, VECTOR } from "../../isa/registers.ts";
+import { RAX, RCX, RDX, SEGMENT, VECTOR } from "../../isa/registers.ts";
 import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
-import { F, GPRS, STATUS } from "../layout.ts";
-import { APIC_BASE, MSR, MSR_ENTRIES, type MsrRule, msrField } from "../msr.ts";
-import { EFER } from "./control-bits.ts";
+import { F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
+import { APIC_BASE, MSR, MSR_ENTRIES, type MsrEntry, type MsrRule, msrField } from "../msr.ts";
+import { CR0, EFER } from "./control-bits.ts";
 import type { Core } from "./core.ts";
+import { hasFeature } from "./feature-bits.ts";
 import { setPair } from "./time-stamp.ts";
 
 /** Memory types of MTRRs: UC 0, WC 1, WT 4, WP 5, WB 6; of the PAT also UC- 7 (SDM 3A table 12-8, 12.12.2). */
@@ -16,7 +17,44 @@ function beyondPhysical(st: Ex): Ex {
 	return F.physicalReserved.of(st).or(i64(0xfff0000000000000n));
 }
 
-/** RDMSR and WRMSR: the table of msr.ts, then the TSC and EFER, then the host. */
+/**
+ * 1 where a segment register or MSR takes the value as a base: canonical for the widest linear addresses that the processor
+ * can have, whatever CR4.LA57 says (SDM 1 3.3.7.1).
+ */
+export function isCanonicalBase(st: Ex, value: Ex): Ex {
+	const shift = i64(64 - 57).when(hasFeature(st, "la57"), BigInt(64 - 48));
+	return value.shl(shift).shrS(shift).eq(value);
+}
+
+const BASES = [
+	[MSR.fsBase, SEGMENT.fs],
+	[MSR.gsBase, SEGMENT.gs],
+] as const;
+
+/** Chooses among registers by number, halving what is left at each step; `one` returns from the function. */
+function chooseEntry(f: FunctionBuilder, number: Ex, one: (entry: MsrEntry) => void): void {
+	const choose = (entries: readonly MsrEntry[]): void => {
+		const [first] = entries;
+		if (first === undefined) return;
+		if (entries.length === 1) {
+			const there = first.needs.map((feature) => hasFeature(f.param(0), feature));
+			const [any, ...others] = there;
+			const exists = any && others.reduce((all, each) => all.or(each), any);
+			f.if(exists ? number.eq(first.number).and(exists) : number.eq(first.number), () => one(first));
+			return;
+		}
+		const half = entries.length >> 1;
+		const split = (entries[half] as MsrEntry).number;
+		f.if(
+			number.ltU(split | 0),
+			() => choose(entries.slice(0, half)),
+			() => choose(entries.slice(half)),
+		);
+	};
+	choose([...MSR_ENTRIES].sort((a, b) => a.number - b.number));
+}
+
+/** RDMSR and WRMSR: the TSC, EFER, FS and GS, the table of msr.ts, then the host. */
 export function defineMsr(core: Core): void {
 	/** `typesValid(value, set)` → 1 where all eight bytes are memory types of the bit set. */
 	core.define("typesValid", ["i64", "i32"], ["i32"], (f) => {
@@ -39,7 +77,13 @@ export function defineMsr(core: Core): void {
 		};
 		f.if(number.eq(MSR.tsc), () => give(f.let(call(core.fn("retired"), st, rec).add(F.tscOffset.of(st)))));
 		f.if(number.eq(MSR.efer).and(F.eferBits.of(st).ne(0n)), () => give(F.efer.of(st)));
-		for (const entry of MSR_ENTRIES) f.if(number.eq(entry.number), () => give(msrField(entry.number).of(st)));
+		for (const [base, segment] of BASES) {
+			f.if(number.eq(base).and(hasFeature(st, "lm")), () => give(SEG.base.of(st, segmentOffset(segment))));
+		}
+		chooseEntry(f, number, (entry) => {
+			if (typeof entry.rule === "object" && "command" in entry.rule) f.return(call(core.fn("raise"), st, VECTOR.GP, 0));
+			else give(msrField(entry.number).of(st));
+		});
 		f.if(call(core.imports.msr, st, 0, number), () => give(F.scratch.of(st)));
 		f.return(call(core.fn("raise"), st, VECTOR.GP, 0));
 	});
@@ -48,27 +92,37 @@ export function defineMsr(core: Core): void {
 		const [st, rec] = [f.param(0), f.param(1)];
 		const number = f.let(st.load("i32", GPRS + RCX * 8));
 		const value = f.let(st.load("i64_32u", GPRS + RAX * 8).or(st.load("i64_32u", GPRS + RDX * 8).shl(32)));
+		const adjust = msrField(MSR.tscAdjust);
 		f.if(number.eq(MSR.tsc), () => {
-			F.tscOffset.set(f, st, value.sub(call(core.fn("retired"), st, rec)));
+			const offset = f.let(value.sub(call(core.fn("retired"), st, rec)));
+			adjust.set(f, st, adjust.of(st).add(offset.sub(F.tscOffset.of(st))));
+			F.tscOffset.set(f, st, offset);
 			f.return(STATUS.next);
 		});
-		f.if(number.eq(MSR.efer).and(F.eferBits.of(st).ne(0n)), () => writeEfer(core, f, st, value));
-		for (const { number: known, rule } of MSR_ENTRIES) {
-			f.if(number.eq(known), () => {
-				f.if(isAllowed(core, st, value, rule).eqz(), () => f.return(call(core.fn("raise"), st, VECTOR.GP, 0)));
-				if (rule === "ignored") {
-					f.return(STATUS.next);
-					return;
-				}
-				if (rule === "apicBase") keepBootstrap(f, st, value);
-				msrField(known).set(f, st, rule === "low" ? value.and(0xffffffffn) : value);
-				if (rule === "apicBase") {
-					F.scratch.set(f, st, value);
-					f.call(core.imports.msr, st, 1, number);
-				}
-				f.return(STATUS.stopNext);
+		for (const [base, segment] of BASES) {
+			f.if(number.eq(base).and(hasFeature(st, "lm")), () => {
+				f.if(isCanonicalBase(st, value).eqz(), () => f.return(call(core.fn("raise"), st, VECTOR.GP, 0)));
+				f.call(core.fn("setBase"), st, segment, value);
+				f.return(STATUS.next);
 			});
 		}
+		f.if(number.eq(MSR.efer).and(F.eferBits.of(st).ne(0n)), () => writeEfer(core, f, st, value));
+		chooseEntry(f, number, ({ number: known, rule }) => {
+			f.if(isAllowed(core, st, value, rule).eqz(), () => f.return(call(core.fn("raise"), st, VECTOR.GP, 0)));
+			if (rule === "ignored" || (typeof rule === "object" && "command" in rule)) {
+				f.return(STATUS.next);
+				return;
+			}
+			if (rule === "apicBase") keepBootstrap(f, st, value);
+			if (known === MSR.tscAdjust) F.tscOffset.set(f, st, F.tscOffset.of(st).add(value.sub(adjust.of(st))));
+			msrField(known).set(f, st, rule === "low" ? value.and(0xffffffffn) : value);
+			if (known === MSR.pkrs) f.call(core.fn("flushTlb"), st, 0);
+			if (rule === "apicBase") {
+				F.scratch.set(f, st, value);
+				f.call(core.imports.msr, st, 1, number);
+			}
+			f.return(STATUS.stopNext);
+		});
 		F.scratch.set(f, st, value);
 		f.if(call(core.imports.msr, st, 1, number), () => f.return(STATUS.stopNext));
 		f.return(call(core.fn("raise"), st, VECTOR.GP, 0));
@@ -93,9 +147,14 @@ function isAllowed(core: Core, st: Ex, value: Ex, rule: MsrRule): Ex {
 			return call(core.fn("typesValid"), value, MTRR_TYPES);
 		case "eightPatTypes":
 			return call(core.fn("typesValid"), value, PAT_TYPES);
+		case "linear":
+			return isCanonicalBase(st, value);
+		case "allOrNothing":
+			return value.eqz().or(value.eq(-1n));
 		case "apicBase":
 			return value.and(beyondPhysical(st).or(0xfff & ~(APIC_BASE.bootstrap | APIC_BASE.enable))).eqz();
 		default:
+			if ("command" in rule) return only(rule.command);
 			return "type" in rule ? only(rule.type | 0xffn).and(type) : only(rule.bits);
 	}
 }
@@ -110,7 +169,7 @@ function keepBootstrap(f: FunctionBuilder, st: Ex, value: Local): void {
 function writeEfer(core: Core, f: FunctionBuilder, st: Ex, value: Ex): void {
 	const old = f.let(F.efer.of(st));
 	const changed = f.let(old.xor(value).and(BigInt(~EFER.lma)));
-	const paging = F.cr0.of(st).shrU(31).wrap().and(1);
+	const paging = F.cr0.of(st).wrap().and(CR0.pg).ne(0);
 	f.if(
 		value
 			.and(F.eferBits.of(st).or(BigInt(EFER.lma)).not())

@@ -1,9 +1,22 @@
-import { i32 } from "../../wasm/expression.ts";
-import { ACCESS, F, PENDING, TLB, TLB_BYTES, TLB_LIST_CAPACITY, TLB_TABLES } from "../layout.ts";
+import { type Ex, i32 } from "../../wasm/expression.ts";
+import { ACCESS, F, PENDING, TLB, TLB_BYTES, TLB_LIST_CAPACITY, TLB_TABLE, TLB_TABLES } from "../layout.ts";
 import type { Core } from "./core.ts";
 
 /** Code lies in granules of 32 bytes: 16 bytes of bitmap per page. */
 export const GRANULE_SHIFT = 5;
+
+/** Bit set of the tables that writes use. */
+const WRITE_TABLES = (2 << TLB_TABLE.supervisor) | (2 << TLB_TABLE.user) | (2 << TLB_TABLE.opened);
+
+/**
+ * The read TLB for an access's privilege; write and fetch TLBs follow it. What a processor does implicitly (ACCESS.system) has
+ * the supervisor's, even while user pages are open to what it does explicitly.
+ */
+export function tableOf(st: Ex, access: Ex): Ex {
+	const area = F.tlbArea.of(st);
+	const supervisor = area.when(access.and(ACCESS.system), F.tlbExplicit.of(st));
+	return area.add(TLB_TABLE.user * TLB_BYTES).when(access.and(ACCESS.user), supervisor);
+}
 
 /** The software TLB: fill, flush; and the bitmap that says where decoded code lies. */
 export function defineTlb(core: Core): void {
@@ -115,7 +128,7 @@ export function defineTlb(core: Core): void {
 		f.while(n.ltU(count), () => {
 			const entry = f.let(list.add(n.shl(2)).load("i32"));
 			const table = f.let(entry.sub(area).shrU(Math.log2(TLB_BYTES)));
-			f.if(table.eq(1).or(table.eq(4)), () => TLB.tag.set(f, entry, -2));
+			f.if(i32(WRITE_TABLES).shrU(table).and(1), () => TLB.tag.set(f, entry, -2));
 			f.set(n, n.add(1));
 		});
 	});
@@ -137,9 +150,5 @@ export function defineTlb(core: Core): void {
 		});
 	});
 
-	/** `tableOf(state, access)` → the read TLB for the access's privilege; write and fetch TLBs follow it. */
-	core.define("tableOf", ["i32", "i32"], ["i32"], (f) => {
-		const [st, access] = [f.param(0), f.param(1)];
-		f.return(F.tlbArea.of(st).add(access.and(ACCESS.user).mul((3 * TLB_BYTES) / ACCESS.user)));
-	});
+	core.define("tableOf", ["i32", "i32"], ["i32"], (f) => f.return(tableOf(f.param(0), f.param(1))));
 }

@@ -1,6 +1,7 @@
 import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ACCESS, F, PENDING } from "../layout.ts";
+import { MSR, msrField } from "../msr.ts";
 import {
 	KVM_MEM_LOG_DIRTY_PAGES,
 	KVM_MEM_READONLY,
@@ -18,8 +19,9 @@ import {
 	SLOT_LAST,
 	SLOT_PAGES,
 } from "../slot-table.ts";
-import { CR0, CR4, EFER } from "./control-bits.ts";
+import { CR0, CR4, EFER, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
+import { hasFeature } from "./feature-bits.ts";
 
 /** Bits of {@link F.walkFlags}: what the translation allows. */
 export const WALK = {
@@ -192,13 +194,18 @@ function wantsWrite(access: Ex): Ex {
 	return access.and(ACCESS.write | ACCESS.modify).ne(0);
 }
 
-/** The error code of a page fault by this access. */
+/** Bits of a page fault's error code besides those of {@link ACCESS} (SDM 3A 4.7). */
+const CODE = { present: 1, reserved: 8, key: 0x20 } as const;
+
+/** The error code of a page fault by this access. Fetches show where a page can be closed to them. */
 function errorCode(st: Ex, access: Ex): Ex {
-	const nx = F.efer.of(st).wrap().and(EFER.nxe).ne(0).and(F.cr4.of(st).wrap().and(CR4.pae).ne(0));
+	const cr4 = F.cr4.of(st).wrap();
+	const nx = F.efer.of(st).wrap().and(EFER.nxe).ne(0).and(cr4.and(CR4.pae).ne(0));
+	const shows = nx.or(cr4.and(CR4.smep).ne(0));
 	return wantsWrite(access)
 		.shl(1)
 		.or(access.and(ACCESS.user))
-		.or(access.and(ACCESS.fetch).and(i32(0).sub(nx)));
+		.or(access.and(ACCESS.fetch).and(i32(0).sub(shows)));
 }
 
 interface Walk {
@@ -221,16 +228,63 @@ function fail(walk: Walk, bits: Ex | number): void {
 	f.return(call(core.fn("pageFault"), st, linear, code.or(bits)));
 }
 
-/** Checks the rights collected from all levels; returns the fault where they do not suffice. */
-function checkRights(walk: Walk, rights: Local): void {
+/**
+ * Checks the rights collected from all levels (SDM 3A 4.6); returns the fault where they do not suffice. `refused`: what
+ * protection keys say.
+ */
+function checkRights(walk: Walk, rights: Local, refused: Ex | number = 0): void {
 	const { f, st, access } = walk;
-	f.if(access.and(ACCESS.user).ne(0).and(rights.and(PTE.user).eqz()), () => fail(walk, 1));
+	const denied = CODE.present;
+	const code = typeof refused === "number" ? denied : refused.or(denied);
+	const userPage = rights.and(PTE.user).ne(0);
+	f.if(
+		access.and(ACCESS.user).ne(0),
+		() => f.if(userPage.eqz(), () => fail(walk, code)),
+		() => f.if(userPage, () => f.if(closedToSupervisor(st, access), () => fail(walk, code))),
+	);
 	f.if(
 		wantsWrite(access)
 			.and(rights.and(PTE.write).eqz())
 			.and(access.and(ACCESS.user).ne(0).or(F.cr0.of(st).wrap().and(CR0.wp).ne(0))),
-		() => fail(walk, 1),
+		() => fail(walk, code),
 	);
+	if (typeof refused !== "number") f.if(refused.ne(0), () => fail(walk, code));
+}
+
+/** 1 where SMEP or SMAP keeps a supervisor's access from a user's page. EFLAGS.AC opens pages to explicit accesses only. */
+function closedToSupervisor(st: Ex, access: Ex): Ex {
+	const cr4 = F.cr4.of(st).wrap();
+	const opened = F.eflags.of(st).and(EFLAGS.ac).ne(0).and(access.and(ACCESS.system).eqz());
+	const data = cr4.and(CR4.smap).ne(0).and(opened.eqz());
+	return cr4.and(CR4.smep).ne(0).when(access.and(ACCESS.fetch).ne(0), data);
+}
+
+/**
+ * The error code's key bit where the page's protection key refuses a data access, else 0 (SDM 3A 4.6.2): user pages by
+ * PKRU, supervisor pages by IA32_PKRS.
+ */
+function refusedByKey({ f, st, access }: Walk, rights: Local, entry: Ex): Local {
+	const refused = f.local("i32", 0);
+	f.if(
+		F.cr4
+			.of(st)
+			.wrap()
+			.and(CR4.pke | CR4.pks)
+			.ne(0)
+			.and(access.and(ACCESS.fetch).eqz()),
+		() => {
+			const userPage = f.let(rights.and(PTE.user).ne(0));
+			const on = F.cr4.of(st).wrap().and(i32(CR4.pke).when(userPage, CR4.pks)).ne(0);
+			f.if(on, () => {
+				const register = F.pkru.of(st).when(userPage, msrField(MSR.pkrs).of(st).wrap());
+				const bits = f.let(register.shrU(entry.shrU(59).wrap().and(15).shl(1)).and(3));
+				const heeds = access.and(ACCESS.user).ne(0).or(F.cr0.of(st).wrap().and(CR0.wp).ne(0));
+				const write = bits.and(2).ne(0).and(wantsWrite(access)).and(heeds);
+				f.set(refused, bits.and(1).or(write).mul(CODE.key));
+			});
+		},
+	);
+	return refused;
 }
 
 /** 32-bit paging, with 4 MiB pages and PSE-36 (SDM 3A 4.3). */
@@ -253,9 +307,10 @@ function defineWalkLegacy(core: Core): void {
 		f.if(
 			pde.and(PTE.large).ne(0).and(F.cr4.of(st).wrap().and(CR4.pse).ne(0)),
 			() => {
-				// PSE-36: bits 16:13 are address bits 35:32; bits 21:17 are reserved (SDM 3A table 4-4).
-				f.if(pde.and(0x3e0000).ne(0), () => fail(walk, 1 | 8));
-				f.set(gpa, pde.and(0xffc00000).extU().or(pde.shrU(13).and(15).extU().shl(32)).or(va.and(0x3fffff).extU()));
+				// PSE-36: bits 20:13 are address bits 39:32, as far as there are any; bit 21 is reserved (SDM 3A table 4-4).
+				const high = f.let(pde.shrU(13).and(0x1ff).extU().shl(32));
+				f.if(high.and(F.physicalReserved.of(st).or(1n << 40n)).ne(0n), () => fail(walk, CODE.present | CODE.reserved));
+				f.set(gpa, pde.and(0xffc00000).extU().or(high).or(va.and(0x3fffff).extU()));
 			},
 			() => {
 				f.set(leafGpa, pde.and(0xfffff000).extU().add(va.shrU(10).and(0xffc).extU()).and(physicalMask));
@@ -293,7 +348,7 @@ function defineWalkLegacy(core: Core): void {
 	});
 }
 
-/** PAE paging from the page-directory-pointer registers (SDM 3A 4.4), and 4-level paging (4.5). */
+/** PAE paging from the page-directory-pointer registers (SDM 3A 4.4), 4-level and 5-level paging (4.5). */
 function defineWalkPae(core: Core): void {
 	core.define("walkPae", ["i32", "i64", "i32"], ["i32"], (f) => {
 		const walk = startWalk(core, f);
@@ -311,7 +366,7 @@ function defineWalkPae(core: Core): void {
 		f.if(
 			long,
 			() => {
-				f.set(level, 4);
+				f.set(level, i32(5).when(F.cr4.of(st).wrap().and(CR4.la57).ne(0), 4));
 				f.set(table, F.cr3.of(st).and(0x000ffffffffff000n));
 			},
 			() => {
@@ -335,14 +390,16 @@ function defineWalkPae(core: Core): void {
 				f.set(entry, 0);
 				f.if(host.ne(0), () => f.set(entry, host.load("i64")));
 				f.if(entry.wrap().and(PTE.present).eqz(), () => fail(walk, 0));
-				f.if(entry.and(reserved).ne(0n), () => fail(walk, 1 | 8));
+				f.if(entry.and(reserved).ne(0n), () => fail(walk, CODE.present | CODE.reserved));
 				f.set(rights, rights.and(entry.wrap()));
 				f.set(executable, executable.and(entry.shrU(63).eqz()));
 				f.brIf(leaf, level.eq(1));
 				f.if(entry.wrap().and(PTE.large).ne(0), () => {
-					f.if(level.eq(4), () => fail(walk, 1 | 8));
+					const small = level.geU(4).or(level.eq(3).and(hasFeature(st, "pdpe1gb").eqz()));
 					// Large pages: address bits below the page size but for PAT (12) are reserved.
-					f.if(entry.and(i64(1).shl(shift).sub(0x2000n)).ne(0n), () => fail(walk, 1 | 8));
+					f.if(small.or(entry.and(i64(1).shl(shift).sub(0x2000n)).ne(0n)), () => {
+						fail(walk, CODE.present | CODE.reserved);
+					});
 					f.br(leaf);
 				});
 				const slot = f.let(st.add(seen.shl(4)));
@@ -354,8 +411,9 @@ function defineWalkPae(core: Core): void {
 				f.br(next);
 			});
 		});
-		checkRights(walk, rights);
-		f.if(access.and(ACCESS.fetch).ne(0).and(executable.eqz()), () => fail(walk, 1));
+		const refused = refusedByKey(walk, rights, entry);
+		checkRights(walk, rights, refused.and(i32(0).sub(long)));
+		f.if(access.and(ACCESS.fetch).ne(0).and(executable.eqz()), () => fail(walk, CODE.present));
 		const pageMask = f.let(i64(1).shl(shift).sub(1n));
 		const result = f.let(entry.and(0x000ffffffffff000n).and(pageMask.not()).or(linear.and(pageMask)));
 		f.if(access.and(ACCESS.check).eqz(), () => {

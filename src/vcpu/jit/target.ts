@@ -11,7 +11,7 @@ import { flagInputs, printFlagExpr } from "../core/flags.ts";
 import { loadWidth, storeWidth } from "../core/handlers.ts";
 import type { FlagValuesPrinter, Place, Target } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS, flagNumber, flagNumbers } from "../flag-state.ts";
-import { ACCESS, F, KEY, SEG, segmentOffset, TLB, TLB_BYTES } from "../layout.ts";
+import { ACCESS, F, KEY, SEG, segmentOffset, TLB, TLB_BYTES, TLB_TABLE } from "../layout.ts";
 import type { UnitInstruction } from "./discover.ts";
 import { changesFlags, type FlagKnowledge, readsFlags } from "./flag-knowledge.ts";
 import type { UnitRegisters } from "./unit-registers.ts";
@@ -330,8 +330,9 @@ export class CompiledTarget implements Target {
 	}
 
 	private tlb(write: boolean): number {
-		const user = (this.frame.key & KEY.user) !== 0;
-		return this.frame.tlbArea + (user ? 3 * TLB_BYTES : 0) + (write ? TLB_BYTES : 0);
+		const { key, tlbArea } = this.frame;
+		const table = key & KEY.user ? TLB_TABLE.user : key & KEY.opened ? TLB_TABLE.opened : TLB_TABLE.supervisor;
+		return tlbArea + (table + (write ? 1 : 0)) * TLB_BYTES;
 	}
 
 	loadMemory(segment: number | "operand", offset: Ex, width: Width, modify: boolean): { value: Local; place?: Place } {

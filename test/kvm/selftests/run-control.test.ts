@@ -234,7 +234,7 @@ describe("state of a vCPU", () => {
 		expect(vcpu.setRegs(regs)).toBe(0);
 		expect(vcpu.getRegs()).toMatchObject({ r15: (1n << 64n) - 1n, rflags: 2n });
 		expect(vcpu.setRegs({ ...regs, rax: 1n << 64n })).toBe("EINVAL");
-		const msrs = [0x174, 0x175, 0x10, 0x277].map((index) => ({ index, data: 0x0606_0606_0606_0606n }));
+		const msrs = [0x174, 0x2a, 0x10, 0x277].map((index) => ({ index, data: 0x0606_0606_0606_0606n }));
 		expect(vcpu.setMsrs([...msrs, { index: 0x1234_5678, data: 0n }, ...msrs])).toBe(4);
 		const read = msrs.map(({ index }) => ({ index, data: 0n }));
 		expect(vcpu.getMsrs(read)).toBe(4);
