@@ -141,7 +141,12 @@ export function choice<const T extends string>(...words: readonly T[]): Kind<T> 
 				throw new ValueError(`"${text}" is not one of ${words.join(", ")}${nearest(text, words)}`);
 			return found;
 		},
-		schema: (z) => z.enum(words as readonly [T, ...T[]]),
+		schema: (z) => {
+			// YAML takes a word of digits for a number.
+			const numbers = words.filter((word) => /^\d+$/.test(word)).map(Number);
+			const all = z.enum(words as readonly [T, ...T[]]);
+			return numbers.length === 0 ? all : z.union([all, z.literal(numbers)]);
+		},
 		fromFile: scalarText,
 	};
 }
@@ -193,6 +198,54 @@ export const text: Kind<string> = {
 	schema: (z) =>
 		z.string().min(1).meta({ description: "a text, in quotes where YAML would take it for something else" }),
 	fromFile: scalarText,
+};
+
+/** Text that goes on to the guest: of any length, without the NUL that would end it. */
+export const line: Kind<string> = {
+	placeholder: "TEXT",
+	parse(given) {
+		if (given.includes("\0")) throw new ValueError("the text cannot contain a NUL character");
+		return given;
+	},
+	schema: (z) => z.string().meta({ description: "a text, in quotes where YAML would take it for something else" }),
+	fromFile: scalarText,
+};
+
+/** A guest-physical address below 4 GiB. */
+export const address: Kind<number> = {
+	placeholder: "ADDRESS",
+	parse(given) {
+		const value = integerOf(given);
+		if (value === undefined || value > 0xffff_ffff) {
+			throw new ValueError(`"${given}" is not an address; write 0 to 0xffffffff`);
+		}
+		return value;
+	},
+	schema: (z) =>
+		z
+			.union([z.int().min(0).max(0xffff_ffff), z.string().regex(/^0x[0-9a-fA-F]{1,8}$/)])
+			.meta({ description: "an address from 0 to 0xffffffff" }),
+	fromFile: scalarText,
+};
+
+/** One file, or several with arguments separated by commas; which of both, the kernel that takes them decides. */
+export interface ModuleFiles {
+	readonly text: string;
+	/** Paths are relative to this folder; absent: to the working directory. */
+	readonly folder?: string;
+}
+
+/** `FILE`, or `FILE ARGUMENTS,FILE ARGUMENTS` for kernels that take modules. */
+export const moduleFiles: Kind<ModuleFiles> = {
+	placeholder: "FILE",
+	parse: (given) => ({ text: path.parse(given) }),
+	schema: (z) =>
+		z
+			.string()
+			.min(1)
+			.meta({ description: "a file name, relative to the machine file; several modules: a list with commas" }),
+	fromFile: scalarText,
+	rebase: ({ text }, folder) => ({ text, folder }),
 };
 
 /** Where a console's bytes go. Only `stdio` also brings input. */

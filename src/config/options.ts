@@ -4,6 +4,7 @@ import { debugExit } from "./sections/debug-exit.ts";
 import { devices } from "./sections/devices.ts";
 import { engine } from "./sections/engine.ts";
 import { firmware } from "./sections/firmware.ts";
+import { kernel } from "./sections/kernel.ts";
 import { limits } from "./sections/limits.ts";
 import { memory } from "./sections/memory.ts";
 import { reporting } from "./sections/reporting.ts";
@@ -13,6 +14,7 @@ import { verdict } from "./sections/verdict.ts";
 export const OPTIONS = [
 	...memory,
 	...firmware,
+	...kernel,
 	...consoles,
 	...debugExit,
 	...devices,

@@ -4,6 +4,7 @@ import { type Option, ValueError } from "./option.ts";
 import { type MachineConfig, OPTIONS } from "./options.ts";
 import { checkConsoles } from "./sections/consoles.ts";
 import { checkFirmware } from "./sections/firmware.ts";
+import { checkKernel } from "./sections/kernel.ts";
 
 /** One value as the user wrote it. */
 export interface Given {
@@ -53,6 +54,7 @@ export function resolveConfig(...sources: readonly GivenOptions[]): MachineConfi
 	// The loop above gave every option of OPTIONS, from which the type derives, a value of its kind.
 	const config = values as MachineConfig;
 	checkFirmware(config);
+	checkKernel(config);
 	checkConsoles(config);
 	return deepFreeze(config);
 }

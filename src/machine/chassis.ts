@@ -9,6 +9,7 @@ import { cpuidOf } from "../vcpu/cpu-models.ts";
 import { findCpuid } from "../vcpu/cpuid.ts";
 import type { UnitCompiler } from "../vcpu/jit/compiler.ts";
 import { MSR } from "../vcpu/msr.ts";
+import { DirectBoot } from "./direct-boot.ts";
 import { DirtyIntervals } from "./dirty-intervals.ts";
 import { type EngineChoice, useEngine } from "./engine.ts";
 import { GuestClock } from "./guest-clock.ts";
@@ -130,6 +131,10 @@ export class Chassis {
 			trace: { exits: trace("exits"), resets: trace("resets") },
 		});
 		pc.reset();
+		const { kernel } = config;
+		if (kernel !== undefined && config.bios === undefined && config.flash.length === 0) {
+			new DirectBoot({ config, kernel, vm, vcpu, pc }).start();
+		}
 	}
 
 	/** Guest instructions retired since power-on. */

@@ -215,7 +215,10 @@ describe("wrong usage: status 2 and one message", () => {
 		[["run", "--bios"], "tsvmm: option '--bios <FILE>' argument missing (--help says more)\n"],
 		[["rnu"], "tsvmm: unknown command 'rnu' (did you mean run?)\n"],
 		[["run", "a", "b"], "tsvmm: too many arguments for 'run': expected 1 argument but got 2 (--help says more)\n"],
-		[["run"], "tsvmm: nothing to boot: give a ROM with --bios FILE or a flash image with --flash FILE\n"],
+		[
+			["run"],
+			"tsvmm: nothing to boot: give a kernel with --kernel FILE, a ROM with --bios FILE or a flash image with --flash FILE\n",
+		],
 		[
 			["run", "--bios", "x", "-m", "12Q"],
 			'tsvmm: --memory: "12Q" is not a size; write bytes or a number with K, M or G, such as 128M\n',

@@ -32,6 +32,11 @@ bios: rom.bin            # relative to this file
 flash:
   - code.fd,readonly
   - { file: vars.fd }
+kernel: vmlinuz
+initrd: "a x,b"
+append: console=ttyS0
+kernel-entry: 32
+kernel-address: 0x100000
 serial: [stdio, null, "file:com3"]
 debugcon: null
 display: text
@@ -57,6 +62,11 @@ trace: [mmio, ports]
 			machine: "pc",
 			memoryBytes: 64 * 2 ** 20,
 			bios: "rom.bin",
+			kernel: "vmlinuz",
+			initrd: { text: "a x,b", folder: "." },
+			append: "console=ttyS0",
+			kernelEntry: "32",
+			kernelAddress: 0x10_0000,
 			flash: [
 				{ path: "code.fd", readonly: true },
 				{ path: "vars.fd", readonly: false },

@@ -27,6 +27,7 @@ describe("defaults", () => {
 			memoryBytes: 128 * 2 ** 20,
 			bios: "rom.bin",
 			flash: [],
+			kernelEntry: "auto",
 			serial: [{ to: "stdio" }],
 			debugcon: { to: "null" },
 			display: "none",
@@ -124,6 +125,12 @@ describe("values", () => {
 describe("mistakes", () => {
 	it.each([
 		["memory", "12Q", '--memory: "12Q" is not a size; write bytes or a number with K, M or G, such as 128M'],
+		[
+			"kernel-entry",
+			"65",
+			'--kernel-entry: "65" is not one of auto, 64, 32, 16, pvh, multiboot, multiboot2 (did you mean 64?)',
+		],
+		["kernel-address", "0x100000000", '--kernel-address: "0x100000000" is not an address; write 0 to 0xffffffff'],
 		["memory", "128", "--memory: 128 is too small; at least 1M is needed (a bare number is bytes; did you mean 128M?)"],
 		["memory", "4G", "--memory: 4G is too large; at most 3G is possible"],
 		["memory", "2097153", "--memory: 2097153 is not a multiple of 4K"],
@@ -161,9 +168,20 @@ describe("mistakes", () => {
 		expect(message([name, text])).toBe(expected);
 	});
 
+	it.each([
+		["initrd", "i.gz"],
+		["append", "quiet"],
+		["kernel-entry", "32"],
+		["kernel-address", "0x100000"],
+	])("--%s without a kernel", (name, text) => {
+		expect(message([name, text])).toBe(
+			`--${name}: there is no kernel that it could be for; give one with --kernel FILE`,
+		);
+	});
+
 	it("nothing to boot", () => {
 		expect(() => resolveConfig(new Map())).toThrow(
-			"nothing to boot: give a ROM with --bios FILE or a flash image with --flash FILE",
+			"nothing to boot: give a kernel with --kernel FILE, a ROM with --bios FILE or a flash image with --flash FILE",
 		);
 	});
 

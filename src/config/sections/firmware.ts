@@ -20,9 +20,15 @@ export const firmware = [
 /** QEMU's `pc` has two flash units. */
 const FLASH_UNITS = 2;
 
-export function checkFirmware(config: { readonly bios?: string; readonly flash: readonly FlashImage[] }): void {
-	if (config.bios === undefined && config.flash.length === 0) {
-		throw new UserError("nothing to boot: give a ROM with --bios FILE or a flash image with --flash FILE");
+export function checkFirmware(config: {
+	readonly bios?: string;
+	readonly flash: readonly FlashImage[];
+	readonly kernel?: string;
+}): void {
+	if (config.bios === undefined && config.flash.length === 0 && config.kernel === undefined) {
+		throw new UserError(
+			"nothing to boot: give a kernel with --kernel FILE, a ROM with --bios FILE or a flash image with --flash FILE",
+		);
 	}
 	if (config.flash.length > FLASH_UNITS) {
 		throw new UserError(`--flash: ${config.flash.length} images given, but the machine has ${FLASH_UNITS} flash units`);

@@ -1,12 +1,13 @@
 import { assert } from "../../base/errors.ts";
 import { join, text, u8, u32, zeros } from "./bytes.ts";
 
-const FILE_NAME_SIZE = 56;
-const COMMAND_SIZE = 128;
+/** The script's records: a command, then its fields. */
+export const FILE_NAME_SIZE = 56;
+export const COMMAND_SIZE = 128;
 
-const ALLOCATE = 1;
-const ADD_POINTER = 2;
-const ADD_CHECKSUM = 3;
+export const ALLOCATE = 1;
+export const ADD_POINTER = 2;
+export const ADD_CHECKSUM = 3;
 
 /** Where firmware puts a file: anywhere in high memory, or in the F segment where signatures are searched. */
 export const ZONE_HIGH = 1;

@@ -7,6 +7,7 @@ import type { HostBuffer } from "../../kvm/backing.ts";
 import type { Vm } from "../../kvm/vm.ts";
 import type { Board, Mmio, Ports } from "../board.ts";
 import { fillCmos } from "../cmos.ts";
+import type { PcDescription } from "../firmware/description.ts";
 import { provideFirmwareItems } from "../firmware/items.ts";
 import { GuestMemory } from "../guest-memory.ts";
 import { lowRamSize } from "../memory-map.ts";
@@ -52,6 +53,8 @@ export class Pc implements Board {
 	readonly interrupts: Interrupts;
 	readonly vga: VgaText | undefined;
 	readonly isa: IsaDevices;
+	/** What firmware, or the kernel, is told about the board. */
+	readonly description: PcDescription;
 	private readonly memory: PcMemory;
 	private readonly space = new PortSpace();
 
@@ -85,7 +88,8 @@ export class Pc implements Board {
 			const serialPorts = config.serial.length;
 			const pci = new PciFunctions(space, { bus, map, clock, power, interrupts, serialPorts });
 			if (host.keyboard) new Typist(this.isa.i8042.keyboard, host.keyboard, clock);
-			this.addFirmwareItems(config, parts, pci);
+			this.description = describe(config, parts, pci);
+			this.addFirmwareItems(parts);
 			this.vga = this.addVga(clock);
 			if (config.devices.includes("pc-testdev")) addTestDevice(space, memory, interrupts);
 			addDebugExit(space, config.debugExitPort, power);
@@ -134,33 +138,13 @@ export class Pc implements Board {
 		this.memory.close();
 	}
 
-	private addFirmwareItems({ memoryBytes, serial }: MachineConfig, parts: PcParts, { pm }: PciFunctions): void {
-		const lowRam = lowRamSize(memoryBytes);
-		const highRam = memoryBytes - lowRam;
+	private addFirmwareItems(parts: PcParts): void {
+		const { lowRam, highRam } = this.description;
 		fillCmos(this.isa.rtc, lowRam, highRam);
 		const items = fwCfg(new GuestMemory(parts.vm), parts.trace("fw-cfg"));
 		this.space.place(0x510, 2, items);
 		this.space.place(0x514, 8, items.dma);
-		provideFirmwareItems(items, {
-			lowRam,
-			highRam,
-			cpus: 1,
-			cpuSignature: parts.cpuSignature,
-			cpuFeatures: parts.cpuFeatures,
-			pmBase: () => pm.pmBase,
-			gpe0: { base: GPE0_BASE, length: GPE0_LENGTH },
-			sleepTypes: [
-				[4, SLEEP_TYPE_S4],
-				[5, SLEEP_TYPE_S5],
-			],
-			serialPorts: SERIAL_PORTS.slice(0, serial.length).map((port, n) => ({ number: n + 1, ...port })),
-			keyboard: true,
-			mouse: true,
-			hpet: true,
-			version: parts.version,
-			bootOrder: [],
-			bootFailWaitMs: undefined,
-		});
+		provideFirmwareItems(items, this.description);
 	}
 
 	private addVga(clock: Clock): VgaText | undefined {
@@ -170,4 +154,28 @@ export class Pc implements Board {
 		this.space.place(VGA_PORTS, VGA_LAST_PORT - VGA_PORTS + 1, vga);
 		return vga;
 	}
+}
+
+function describe({ memoryBytes, serial }: MachineConfig, parts: PcParts, { pm }: PciFunctions): PcDescription {
+	const lowRam = lowRamSize(memoryBytes);
+	return {
+		lowRam,
+		highRam: memoryBytes - lowRam,
+		cpus: 1,
+		cpuSignature: parts.cpuSignature,
+		cpuFeatures: parts.cpuFeatures,
+		pmBase: () => pm.pmBase,
+		gpe0: { base: GPE0_BASE, length: GPE0_LENGTH },
+		sleepTypes: [
+			[4, SLEEP_TYPE_S4],
+			[5, SLEEP_TYPE_S5],
+		],
+		serialPorts: SERIAL_PORTS.slice(0, serial.length).map((port, n) => ({ number: n + 1, ...port })),
+		keyboard: true,
+		mouse: true,
+		hpet: true,
+		version: parts.version,
+		bootOrder: [],
+		bootFailWaitMs: undefined,
+	};
 }

@@ -1,0 +1,90 @@
+import { join } from "node:path";
+import { type BootPlan, planBoot, recogniseKernel } from "../boot/boot.ts";
+import { ImageFile } from "../boot/image-file.ts";
+import type { Module } from "../boot/kernel.ts";
+import { startVcpu } from "../boot/start-state.ts";
+import type { MachineConfig } from "../config/index.ts";
+import { readImage } from "../host/read-file.ts";
+import type { Vcpu } from "../kvm/vcpu.ts";
+import type { Vm } from "../kvm/vm.ts";
+import { kernelTables } from "./firmware/kernel-tables.ts";
+import { kernelMemoryMap } from "./firmware/memory-map.ts";
+import { GuestMemory } from "./guest-memory.ts";
+import { BoardSetup } from "./pc/board-setup.ts";
+import type { Pc } from "./pc/pc.ts";
+
+export interface DirectBootParts {
+	readonly config: MachineConfig;
+	readonly kernel: string;
+	readonly vm: Vm;
+	readonly vcpu: Vcpu;
+	readonly pc: Pc;
+}
+
+/** Starts a kernel on a board without firmware: the board as a BIOS leaves it, tables, kernel and processor state in place. */
+export class DirectBoot {
+	private readonly parts: DirectBootParts;
+	private readonly memory: GuestMemory;
+	private readonly setup: BoardSetup;
+	private readonly kernel: ImageFile;
+	private started = false;
+
+	/** @throws UserError for a kernel that cannot be read. */
+	constructor(parts: DirectBootParts) {
+		this.parts = parts;
+		this.memory = new GuestMemory(parts.vm);
+		this.setup = new BoardSetup(parts.pc.ports);
+		this.kernel = new ImageFile(
+			`--kernel: ${parts.kernel}`,
+			readImage(parts.kernel, "--kernel", parts.config.memoryBytes),
+		);
+	}
+
+	/**
+	 * Everything as the kernel expects it. Call when board and processor have been reset; RAM is cleared from the second time on.
+	 * @throws UserError for a kernel, module or command line that cannot be used.
+	 */
+	start(): void {
+		const { pc, vcpu, vm } = this.parts;
+		if (this.started) {
+			pc.ram.view.fill(0);
+			vm.written(pc.ram.offset, pc.ram.view.length);
+		}
+		this.started = true;
+		this.setup.run();
+		this.setup.shadow(true);
+		const tables = kernelTables(pc.description, BoardSetup.routes());
+		const plan = this.plan(tables.rsdp.address, tables.rsdp.bytes);
+		for (const { address, bytes } of [...tables.pieces, ...plan.pieces]) this.memory.write(address, bytes);
+		this.setup.shadow(false);
+		startVcpu(vcpu, plan.start);
+	}
+
+	private plan(rsdp: number, rsdpBytes: Uint8Array): BootPlan {
+		const { config, pc } = this.parts;
+		const kernel = recogniseKernel(this.kernel, config.kernelEntry, config.kernelAddress);
+		return planBoot(kernel, {
+			path: this.parts.kernel,
+			commandLine: config.append ?? "",
+			modules: readModules(config, kernel.modules),
+			platform: {
+				map: kernelMemoryMap(pc.description),
+				rsdp,
+				rsdpBytes,
+				textScreen: config.display === "text",
+			},
+		});
+	}
+}
+
+/** The files of `--initrd`: one, or several with arguments behind a space, separated by commas. */
+export function readModules({ initrd, memoryBytes }: MachineConfig, take: "one" | "several"): Module[] {
+	if (initrd === undefined) return [];
+	const texts = take === "one" ? [initrd.text] : initrd.text.split(",").map((each) => each.trim());
+	return texts.map((text) => {
+		const space = take === "one" ? -1 : text.indexOf(" ");
+		const file = space < 0 ? text : text.slice(0, space);
+		const path = initrd.folder === undefined || file.startsWith("/") ? file : join(initrd.folder, file);
+		return { name: `--initrd: ${path}`, bytes: readImage(path, "--initrd", memoryBytes), text };
+	});
+}

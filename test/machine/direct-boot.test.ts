@@ -1,0 +1,110 @@
+import { describe, expect, test } from "vitest";
+import type { OptionTexts } from "../../src/index.ts";
+import { bzImage, code32, elf, multiboot2Header, multibootHeader } from "../support/kernel-images.ts";
+import { MACHINE_ENGINES, runMachine } from "../support/run-machine.ts";
+import { temporaryFiles } from "../support/tiny-rom.ts";
+
+const file = temporaryFiles();
+const { sayEax, sayString, esiFromEbx, esiFromEsi, ebxEsi, esiEbx, exit } = code32;
+
+/** What the kernel says on the debug console; it must end with status 0. */
+async function say(image: Uint8Array, options: OptionTexts = {}): Promise<string> {
+	const kernel = file("kernel", image);
+	const { outcome, debugcon } = await runMachine({ kernel, memory: "16M", "max-instructions": "1M", ...options });
+	expect(outcome.end).toEqual({ kind: "debug-exit", value: 0 });
+	return debugcon.replaceAll(/[^ -~]/g, (byte) => `<${byte.charCodeAt(0).toString(16)}>`);
+}
+
+const entered = (header: readonly number[], code: readonly number[]): Uint8Array => {
+	// jmp over the header
+	const jump = [0xe9, ...[header.length + 3, 0, 0, 0], 0, 0, 0];
+	return elf({ code: [...jump, ...header, ...code] });
+};
+
+describe.each(MACHINE_ENGINES)("a kernel starts as its protocol says: %s", (engine) => {
+	test("Multiboot: magic, command line with the kernel's name, modules with arguments", async () => {
+		const code = [
+			...sayEax,
+			...[...esiFromEbx(16), ...sayString],
+			// The second module: its text, then its contents.
+			...[...esiFromEbx(24), ...ebxEsi, ...esiFromEbx(24), ...sayString, ...esiFromEbx(16), ...sayString],
+			...exit(0),
+		];
+		const [one, two] = [file("one", Uint8Array.of(0x31, 0)), file("two", Uint8Array.of(0x32, 0x33, 0))];
+		const text = await say(entered(multibootHeader(), code), { engine, append: "a b", initrd: `${one}, ${two} x=1 y` });
+		expect(text).toMatch(/^<2><b0><ad>\+\S*kernel a b\S*two x=1 y23$/);
+	});
+
+	test("Multiboot 2: magic and information", async () => {
+		// The first tag is the command line; its text is 16 bytes into the information.
+		const code = [...sayEax, 0x8d, 0x73, 0x10, ...sayString, ...exit(0)];
+		expect(await say(entered(multiboot2Header(), code), { engine, append: "quiet" })).toBe("<89>b<d7>6quiet");
+	});
+
+	test("PVH: start information with magic and command line", async () => {
+		// mov eax, [ebx]
+		const code = [0x8b, 0x03, ...sayEax, ...esiFromEbx(24), ...sayString, ...exit(0)];
+		const image = elf({ bits: 64, code, pvh: 0x10_0000 });
+		expect(await say(image, { engine, append: "pvh" })).toBe("x<c5>n3pvh");
+	});
+
+	test("Linux, 32-bit: zero page in ESI, with command line, RAM disk and memory map", async () => {
+		const initrd = file("initrd", new TextEncoder().encode("initrd\0"));
+		const code = [
+			...[...ebxEsi, ...esiFromEbx(0x228), ...sayString],
+			...[...esiFromEbx(0x218), ...sayString],
+			// movzx eax, byte [ebx + 0x1e8]: entries; then the length of the third
+			...[0x0f, 0xb6, 0x83, 0xe8, 0x01, 0, 0, ...sayEax],
+			...[...esiEbx, 0x8b, 0x86, ...[0x00, 0x03, 0, 0], ...sayEax],
+			...exit(0),
+		];
+		const text = await say(bzImage({ code, prefAddress: 0x40_0000 }), {
+			engine,
+			...{ append: "console=ttyS0", initrd, "kernel-entry": "32" },
+		});
+		expect(text).toBe("console=ttyS0initrd<3><0><0><0><0><0><f0><0>");
+	});
+
+	test("plain ELF32: the same, entered at its entry point", async () => {
+		const image = elf({ code: [...esiFromEsi(0x228), ...sayString, ...exit(0)] });
+		expect(await say(image, { engine, append: "plain" })).toBe("plain");
+	});
+
+	test("flat binaries at their address, in 32 and 16 bits", async () => {
+		const flat = Uint8Array.from([...esiFromEsi(0x228), ...sayString, ...exit(0)]);
+		expect(await say(flat, { engine, "kernel-address": "0x12345", append: "flat" })).toBe("flat");
+		// call next; pop ax: the address by CS of 0; mov ax, cs
+		const real = Uint8Array.from([0xe8, 0, 0, 0x58, 0xe6, 0xe9, 0x8c, 0xc8, 0xe6, 0xe9, ...exit(0)]);
+		expect(await say(real, { engine, "kernel-address": "0x7c00", "kernel-entry": "16" })).toBe("<3><0>");
+	});
+});
+
+/** mov dx, port; in al, dx; out 0xe9, al */
+const sayPort = (port: number): number[] => [0x66, 0xba, port & 0xff, port >> 8, 0xec, 0xe6, 0xe9];
+/** mov eax, address; mov dx, 0xcf8; out dx, eax */
+const selectConfig = (devfn: number, register: number): number[] => {
+	const address = [register, devfn, 0, 0x80];
+	return [0xb8, ...address, 0x66, 0xba, 0xf8, 0x0c, 0xef];
+};
+
+test("the board is as a BIOS leaves it: interrupts masked, base addresses assigned, power management in place", async () => {
+	const code = [
+		...[...sayPort(0x21), ...sayPort(0xa1), ...sayPort(0x4d1)],
+		...[...selectConfig(0x08, 0x60), ...sayPort(0xcfc), ...sayPort(0xcff)],
+		...[...selectConfig(0x09, 0x20), ...sayPort(0xcfc), ...sayPort(0xcfd)],
+		...[...selectConfig(0x09, 0x40), ...sayPort(0xcfd), ...selectConfig(0x09, 0x04), ...sayPort(0xcfc)],
+		...[...selectConfig(0x0b, 0x40), ...sayPort(0xcfd), ...selectConfig(0x0b, 0x3c), ...sayPort(0xcfc)],
+		...exit(0),
+	];
+	expect(await say(elf({ code }))).toBe("<ff><ff><c><a><b><1><c0><80><3><6><9>");
+});
+
+test("the ACPI root pointer is where the zero page says and where it is searched for, and cannot be overwritten", async () => {
+	const code = [
+		// mov esi, [esi + 0x70]; mov byte [esi + 8], 0: dropped; eight characters; then the RSDT's signature
+		...[...esiFromEsi(0x70), 0x89, 0xf3, 0xb9, 8, 0, 0, 0, 0xac, 0xe6, 0xe9, 0xe2, 0xfb],
+		...[0xc6, 0x03, 0x21, 0x8a, 0x03, 0xe6, 0xe9],
+		...[0x8b, 0x73, 0x10, 0x8b, 0x06, ...sayEax, ...exit(0)],
+	];
+	expect(await say(elf({ code }))).toBe("RSD PTR RRSDT");
+});
