@@ -14,6 +14,7 @@ import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS, flagNumber, flagNumbers } from "../fl
 import { ACCESS, F, KEY, SEG, segmentOffset, TLB, TLB_BYTES, TLB_TABLE } from "../layout.ts";
 import type { UnitInstruction } from "./discover.ts";
 import { changesFlags, type FlagKnowledge, readsFlags } from "./flag-knowledge.ts";
+import { registerNumber, registerPlace } from "./register-use.ts";
 import type { UnitRegisters } from "./unit-registers.ts";
 
 /** Kind and width behind each flag number. */
@@ -99,34 +100,13 @@ export class CompiledTarget implements Target {
 		assert(false, "instructions with checks are interpreted");
 	}
 
-	private registerOf(operand: Operand): number {
-		switch (operand.kind) {
-			case "rm":
-			case "opcodeReg":
-				return this.decoded.rm;
-			case "reg":
-				return this.decoded.reg;
-			case "fixed":
-				return operand.register;
-			default:
-				assert(false, `operand ${operand.code} is no register`);
-		}
-	}
-
-	/** Byte registers 4..7 are the high bytes of 0..3. */
-	private bytePlace(operand: Operand): { register: number; high: boolean } {
-		const n = this.registerOf(operand);
-		const high = operand.width === 8 && operand.kind !== "fixed" && n >= 4 && this.decoded.rex === 0;
-		return { register: high ? n - 4 : n, high };
-	}
-
 	readRegister(operand: Operand): Ex {
-		const { register, high } = this.bytePlace(operand);
+		const { register, high } = registerPlace(this.decoded, operand);
 		return this.register(register, operand.width as Width, high);
 	}
 
 	writeRegister(operand: Operand, value: Ex): void {
-		const { register, high } = this.bytePlace(operand);
+		const { register, high } = registerPlace(this.decoded, operand);
 		this.setRegister(register, operand.width as Width, high, value);
 	}
 
@@ -240,7 +220,7 @@ export class CompiledTarget implements Target {
 	}
 
 	registerNumber(operand: number): Ex {
-		return i32(this.registerOf(this.decoded.instance!.operands[operand]!));
+		return i32(registerNumber(this.decoded, this.decoded.instance!.operands[operand]!));
 	}
 
 	addressSize(): Ex {

@@ -1,3 +1,4 @@
+import { assert } from "../../base/errors.ts";
 import type { Width } from "../../isa/expr.ts";
 import { type Ex, i64, type Local } from "../../wasm/expression.ts";
 import type { FunctionBuilder } from "../../wasm/function.ts";
@@ -5,23 +6,25 @@ import { GPRS } from "../layout.ts";
 
 /**
  * General registers of a unit: locals, of 32 bits outside 64-bit mode, where the upper halves are 0 and nobody sees them
- * (SDM 1 3.4.1.1), else of 64.
+ * (SDM 1 3.4.1.1), else of 64. Sets of registers are bits, 1 << number.
  */
 export class UnitRegisters {
 	readonly type: "i32" | "i64";
 	private readonly f: FunctionBuilder;
-	private readonly locals: readonly Local[];
-	private readonly written = new Set<number>();
+	private readonly locals: readonly (Local | undefined)[];
 
-	constructor(f: FunctionBuilder, long: boolean) {
+	/** `used`: the registers that the unit reads or writes; there are no others. */
+	constructor(f: FunctionBuilder, long: boolean, used: number) {
 		this.f = f;
 		this.type = long ? "i64" : "i32";
-		this.locals = Array.from({ length: long ? 16 : 8 }, () => f.local(this.type));
+		this.locals = Array.from({ length: 16 }, (_, n) => ((used >> n) & 1 ? f.local(this.type) : undefined));
 	}
 
 	/** All of register `n`, of type {@link type}. */
 	whole(n: number): Local {
-		return this.locals[n]!;
+		const local = this.locals[n];
+		assert(local, `register ${n} of a unit`);
+		return local;
 	}
 
 	/** `width` bits of register `n`: an i64 where it is 64, else an i32. `high`: bits 8 to 15. */
@@ -43,7 +46,6 @@ export class UnitRegisters {
 
 	/** Gives register `n` a value, which is cut or zero-extended to {@link type}. */
 	setWhole(n: number, value: Ex): void {
-		this.written.add(n);
 		this.f.set(this.whole(n), this.typed(value));
 	}
 
@@ -60,14 +62,14 @@ export class UnitRegisters {
 	/** Loads all of them from the state. */
 	load(st: Ex): void {
 		this.locals.forEach((local, n) => {
-			this.f.set(local, st.load(this.type, GPRS + n * 8));
+			if (local) this.f.set(local, st.load(this.type, GPRS + n * 8));
 		});
 	}
 
-	/** Writes all of them back, or those that have been written so far. */
-	store(st: Ex, which: "all" | "written"): void {
+	/** Writes the registers of a set back. */
+	store(st: Ex, which: number): void {
 		this.locals.forEach((local, n) => {
-			if (which === "all" || this.written.has(n)) this.f.store("i64", st, local.extU(), GPRS + n * 8);
+			if (local && (which >> n) & 1) this.f.store("i64", st, local.extU(), GPRS + n * 8);
 		});
 	}
 }

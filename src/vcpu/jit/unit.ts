@@ -10,6 +10,7 @@ import { emitInstruction } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS } from "../flag-state.ts";
 import { F, KEY, REC_SIZE, SEG, STATUS, segmentOffset } from "../layout.ts";
 import { writeRecord } from "../predecode.ts";
+import { analyseRegisters, type UnitRegisterUse } from "./dirty-registers.ts";
 import { regionOf, type UnitBlock, type UnitInstruction } from "./discover.ts";
 import { analyseFlags, type FlagKnowledge } from "./flag-knowledge.ts";
 import { type Flow, structure } from "./structure.ts";
@@ -89,6 +90,7 @@ export class UnitPrinter {
 	private readonly st: Local;
 	private readonly entry: Local;
 	private readonly registers: UnitRegisters;
+	private readonly registerUse: UnitRegisterUse;
 	private readonly fa: Local;
 	private readonly fb: Local;
 	private readonly fk: Local;
@@ -119,8 +121,7 @@ export class UnitPrinter {
 		this.st = f.param(0);
 		this.entry = f.param(1);
 		this.long = (plan.key & KEY.long) !== 0;
-		this.registers = new UnitRegisters(f, this.long);
-		const { type } = this.registers;
+		const type = this.long ? "i64" : "i32";
 		this.fa = f.local(type);
 		this.fb = f.local(type);
 		this.fk = f.local("i32");
@@ -131,7 +132,10 @@ export class UnitPrinter {
 		this.order.forEach((block, n) => {
 			this.numbers.set(block.ip, n);
 		});
-		const { knowledge, anything } = analyseFlags(this.order, (block) => this.directSuccessors(block));
+		const successors = (block: UnitBlock): number[] => this.directSuccessors(block);
+		this.registerUse = analyseRegisters(this.order, successors, (block) => this.portInPlace(block));
+		this.registers = new UnitRegisters(f, this.long, this.registerUse.used);
+		const { knowledge, anything } = analyseFlags(this.order, successors);
 		this.knowledge = knowledge;
 		this.anything = anything;
 		const entries = this.order.filter((block) => block.entry).map((block) => block.ip);
@@ -204,7 +208,7 @@ export class UnitPrinter {
 		const kind = f.let(this.site.load("i32", this.siteTable + 8));
 		F.flagKind.set(f, st, kind.when(kind.geS(0), this.fk));
 		this.storeFlagValues();
-		this.registers.store(st, "written");
+		this.registers.store(st, this.registerUse.written);
 		const result = f.let(this.site.load("i32", this.siteTable + 12));
 		f.if(result.eq(UNIT_RESULT.miss), () => {
 			const left = f.let(i32(plan.missWord).load("i32").sub(1));
@@ -358,12 +362,9 @@ export class UnitPrinter {
 		}
 		if (terminator.kind === "handler") {
 			const last = block.instructions.at(-1)!;
-			const instance = last.decoded.instance!;
 			const { ports } = this.plan;
-			const isPort = instance.meaning.helper?.name === "in" || instance.meaning.helper?.name === "out";
-			if (ports && isPort && (this.plan.key & KEY.user) === 0)
-				this.portAccess(instance, last, ports, compiled.flagsKnown, fallThrough);
-			else this.callHandler(last, terminator, compiled.flagsKnown, fallThrough);
+			if (ports && this.portInPlace(block)) this.portAccess(last, ports, compiled.flagsKnown, fallThrough);
+			else this.callHandler(block, last, terminator, compiled.flagsKnown, fallThrough);
 		} else if (terminator.kind === "fall") this.goTo(terminator.next, compiled.flagsKnown, fallThrough);
 		else if (terminator.kind === "interpret") this.leave(terminator.ip, 0, compiled.flagsKnown, UNIT_RESULT.interpret);
 	}
@@ -383,8 +384,9 @@ export class UnitPrinter {
 		f.store(registers.type, st, this.fb, F.flagB.offset);
 	}
 
-	private spill(): void {
-		this.registers.store(this.st, "all");
+	/** Writes back what the state may not have yet at the end of a block. */
+	private spill(block: UnitBlock): void {
+		this.registers.store(this.st, this.registerUse.dirty[this.numbers.get(block.ip)!]!);
 		this.storeFlagValues();
 	}
 
@@ -407,6 +409,7 @@ export class UnitPrinter {
 	 * call. Afterwards the unit goes on, or is left for good where the handler says so or somebody waits.
 	 */
 	private callHandler(
+		block: UnitBlock,
 		{ decoded, ip }: UnitInstruction,
 		{ next, continues }: { next: number; continues: boolean },
 		known: FlagKnowledge,
@@ -418,7 +421,7 @@ export class UnitPrinter {
 		const { helper } = decoded.instance!.meaning;
 		const transfers = TRANSFERS.has(helper?.name ?? "");
 		const generation = transfers ? f.let(F.generation.of(st)) : undefined;
-		this.spill();
+		this.spill(block);
 		F.flagKind.set(f, st, known.kind === "static" ? known.number : this.fk);
 		F.budget.set(f, st, this.budget);
 		F.blockIp.set(f, st, i64(BigInt(ip)));
@@ -484,15 +487,21 @@ export class UnitPrinter {
 		f.release(offset);
 	}
 
+	/** Whether the port access that ends a block is done without its handler. */
+	private portInPlace({ instructions, terminator }: UnitBlock): boolean {
+		if (terminator.kind !== "handler" || !this.plan.ports || (this.plan.key & KEY.user) !== 0) return false;
+		return ["in", "out"].includes(instructions.at(-1)!.decoded.instance?.meaning.helper?.name ?? "");
+	}
+
 	/** A port access that the host takes at once: registers stay where they are. Rights and breakpoints are left to the handler. */
 	private portAccess(
-		instance: Instance,
 		{ decoded, ip, next }: UnitInstruction,
 		ports: NonNullable<UnitPlan["ports"]>,
 		known: FlagKnowledge,
 		fallThrough: Label | undefined,
 	): void {
 		const { f, st } = this;
+		const instance = decoded.instance!;
 		const reads = instance.meaning.helper!.name === "in";
 		const operand = instance.operands[reads ? 1 : 0]!;
 		const bytes = instance.operands[reads ? 0 : 1]!.width / 8;
