@@ -10,6 +10,7 @@ import { CPUID_ENTRY_SIZE, type CpuidEntry, encodeCpuid, featuresIn, findCpuid }
 import {
 	ATTR,
 	BLOCK_HEADER,
+	codeSizeOf,
 	EXIT,
 	F,
 	FAR,
@@ -559,7 +560,7 @@ export class Processor {
 		const rip = this.get64(F.rip);
 		const linear = (this.get64(SEG.start, cs) + rip) & this.get64(F.linearMask);
 		const long = (key & KEY.long) !== 0;
-		const codeSize = long ? 64 : key & KEY.code32 ? 32 : 16;
+		const codeSize = codeSizeOf(key);
 		/** Bytes up to the segment's limit. */
 		const room = long ? Number.POSITIVE_INFINITY : Number(this.get64(SEG.fetchHigh, cs) - rip) + 1;
 		if (room <= 0) {
@@ -611,7 +612,7 @@ export class Processor {
 			count++;
 			if (decoded.status !== "ok" || decoded.form?.family.ends) break;
 		}
-		const compiler = key & (KEY.single | KEY.long) ? undefined : this.compiler;
+		const compiler = key & KEY.single ? undefined : this.compiler;
 		const entered = this.code.enter(count, at - host, host, key, cross, compiler?.heat ?? NEVER);
 		compiler?.decoded(entered);
 		return entered;

@@ -15,15 +15,26 @@ const INSTRUCTIONS = 3000;
 const [GDT, IDT, TSS, HANDLERS, STACK0, CODE] = [0x1000, 0x1800, 0x2000, 0x2800, 0x3f00, 0x4000];
 /** What lies above is the code once more. */
 const CODE_END = 0x10000;
-const MODES = ["real", "flat", "bare", "user", "small", "v86", "paged"] as const;
+/** Page tables of 64-bit mode, and gates in its IDT. */
+const [PML4, POINTERS, DIRECTORY, TABLE] = [0x1a000, 0x1b000, 0x1c000, 0x1d000];
+const LONG_GATES = 32;
+const MODES = ["real", "flat", "bare", "user", "small", "v86", "paged", "long", "longUser"] as const;
 type Mode = (typeof MODES)[number];
+/** Where 64-bit mode has its memory: each is the same. */
+const BASES = [0n, 0x1280_4000_0000n, 0xffff_8000_0000_0000n, 0xffff_ffff_8000_0000n];
+
+function isLong(mode: Mode): boolean {
+	return mode === "long" || mode === "longUser";
+}
 
 /** A random program and where it starts; the same for the same number. */
 class Program {
 	readonly mode: Mode;
 	readonly ram = new Uint8Array(RAM);
-	readonly registers: readonly number[];
+	readonly registers: readonly bigint[];
 	readonly start: number;
+	/** Added to addresses in 64-bit mode. */
+	readonly base: bigint;
 	readonly slices: readonly number[];
 	private state: number;
 
@@ -31,10 +42,12 @@ class Program {
 		this.state = (SEED + Math.imul(n, 0x9e3779b1)) >>> 0;
 		for (let k = 0; k < 4; k++) this.next(2);
 		this.mode = MODES[n % MODES.length]!;
-		for (let at = CODE; at < CODE_END; ) at = this.write(at, this.instruction(at));
+		const long = isLong(this.mode);
+		for (let at = CODE; at < CODE_END; ) at = this.write(at, long ? this.longInstruction(at) : this.instruction(at));
 		this.ram.copyWithin(CODE_END, CODE, CODE + RAM - CODE_END);
 		this.start = CODE + this.next(CODE_END - CODE);
-		this.registers = Array.from({ length: 8 }, (_, r) => this.register(r));
+		this.base = long ? BASES[this.next(BASES.length)]! : 0n;
+		this.registers = Array.from({ length: long ? 16 : 8 }, (_, r) => this.register(r));
 		this.slices = Array.from({ length: 40 }, () => 1 + this.next(this.next(2) ? 7 : 300));
 		this.setTables();
 	}
@@ -73,10 +86,24 @@ class Program {
 		return [opcode + this.next(opcode < 0x40 ? 6 : 4), modrm, byte(), byte()].slice(0, 2 + this.next(3));
 	}
 
-	private register(n: number): number {
-		if (n === 4) return 0x8000 + this.next(0x4000);
+	/** The same in 64-bit mode: with REX prefixes, and addresses relative to RIP that are in memory. */
+	private longInstruction(at: number): number[] {
+		const rex = this.next(2) ? [0x40 + this.next(16)] : [];
+		if (this.next(16) === 0)
+			return [...rex, 0x8b - (this.next(2) ? 2 : 0), 0x05 | (this.next(8) << 3), this.next(256), this.next(64), 0, 0];
+		const bytes = this.instruction(at);
+		return bytes[0] === 0xc7 && bytes[1] === 0x05
+			? [...rex, 0xc7, 0x05, bytes[2]!, this.next(32), 0, 0, ...bytes.slice(6)]
+			: [...rex, ...bytes];
+	}
+
+	private register(n: number): bigint {
+		if (n === 4) return this.base + BigInt(0x8000 + this.next(0x4000));
 		const value = this.next(0x1_0000_0000);
-		return [value, value & 0xff, 0x4000 + (value & 0xffff), value & 0x1ffff][this.next(4)]!;
+		const places = [value & 0xff, 0x4000 + (value & 0xffff), value & 0x1ffff];
+		const choice = this.next(4);
+		if (choice > 0) return BigInt.asUintN(64, this.base + BigInt(places[choice - 1]!));
+		return isLong(this.mode) ? (BigInt(this.next(0x1_0000_0000)) << 32n) | BigInt(value) : BigInt(value);
 	}
 
 	/** Descriptors, gates and handlers that step over one byte of what faulted. */
@@ -96,6 +123,10 @@ class Program {
 		view.setUint32(TSS + 4, STACK0, true);
 		view.setUint16(TSS + 8, 0x10, true);
 		view.setUint16(TSS + 102, 0x68, true);
+		if (isLong(this.mode)) {
+			this.setLongTables(view, descriptor);
+			return;
+		}
 		for (let vector = 0; vector < 256; vector++) {
 			const hasCode = vector < 32 && ((ERROR_CODE_VECTORS >> vector) & 1) !== 0;
 			const handler = HANDLERS + (hasCode ? 0 : 3);
@@ -106,6 +137,36 @@ class Program {
 		// add esp, 4; inc dword [esp]; iret. In real mode: push bp; mov bp, sp; inc word [bp + 2]; pop bp; iret.
 		this.ram.set([0x83, 0xc4, 4, 0xff, 0x04, 0x24, 0xcf], HANDLERS);
 		this.ram.set([0x55, 0x89, 0xe5, 0xff, 0x46, 2, 0x5d, 0xcf], HANDLERS + 16);
+	}
+
+	private setLongTables(view: DataView, descriptor: (index: number, low: number, high: number) => void): void {
+		descriptor(1, 0xffff, 0xaf9b00);
+		descriptor(3, 0xffff, 0xaffb00);
+		view.setBigUint64(TSS + 4, this.base + BigInt(STACK0), true);
+		for (let vector = 0; vector < LONG_GATES; vector++) {
+			const hasCode = ((ERROR_CODE_VECTORS >> vector) & 1) !== 0;
+			const handler = this.base + BigInt(HANDLERS + (hasCode ? 0 : 4));
+			view.setUint32(IDT + vector * 16, (8 << 16) | Number(handler & 0xffffn), true);
+			view.setUint32(IDT + vector * 16 + 4, Number(handler & 0xffff0000n) | 0x8e00 | ((vector & 1) * 0x6000), true);
+			view.setUint32(IDT + vector * 16 + 8, Number((handler >> 32n) & 0xffffffffn), true);
+		}
+		// add rsp, 8; inc qword [rsp]; iretq.
+		this.ram.set([0x48, 0x83, 0xc4, 8, 0x48, 0xff, 0x04, 0x24, 0x48, 0xcf], HANDLERS);
+		// Every base leads to the same page-directory pointers; identity from there, the last two pages as with `paged`.
+		const rights = 0x67n;
+		for (const base of BASES) {
+			view.setBigUint64(PML4 + Number((base >> 39n) & 511n) * 8, BigInt(POINTERS) | rights, true);
+			view.setBigUint64(POINTERS + Number((base >> 30n) & 511n) * 8, BigInt(DIRECTORY) | rights, true);
+		}
+		for (let entry = 0; entry < 512; entry++)
+			view.setBigUint64(DIRECTORY + entry * 8, (BigInt(entry) << 21n) | 0xe7n, true);
+		view.setBigUint64(DIRECTORY, BigInt(TABLE) | rights, true);
+		for (let page = 0; page < 512; page++)
+			view.setBigUint64(
+				TABLE + page * 8,
+				(BigInt(page) << 12n) | (page === 31 ? 0n : page === 30 ? 0x65n : rights),
+				true,
+			);
 	}
 }
 
@@ -180,7 +241,7 @@ class Fuzzed {
 		return { end, state: this.state(), exits, ram };
 	}
 
-	private enter({ mode, registers, start }: Program): void {
+	private enter({ mode, registers, start, base }: Program): void {
 		const { guest } = this;
 		const { processor } = guest;
 		processor.reset();
@@ -194,7 +255,7 @@ class Fuzzed {
 		processor.set64(F.idtLimit, mode === "bare" ? 0n : 0x7ffn);
 		const real = mode === "real";
 		const small = real || mode === "small" || mode === "v86";
-		const user = mode === "user" || mode === "v86" || mode === "paged";
+		const user = mode === "user" || mode === "v86" || mode === "paged" || mode === "longUser";
 		processor.set64(F.cr0, real ? 0x60000010n : 0x60000011n);
 		const limit = small ? 0xffffn : 0xffffffffn;
 		const attributes = ATTR.present | ATTR.s | (small ? 0 : ATTR.big | ATTR.granular) | (user ? 3 << ATTR.dplShift : 0);
@@ -204,11 +265,25 @@ class Fuzzed {
 		processor.setSegment(7, 0x28, BigInt(TSS), 0x2067n, ATTR.present | 0xb);
 		processor.set(F.cpl, user ? 3 : 0);
 		registers.forEach((value, n) => {
-			processor.setGpr(n, BigInt(value));
+			processor.setGpr(n, value);
 		});
 		processor.call("writeFlags", mode === "v86" ? 0x23202 : 2);
 		processor.set(F.rip, start & (small ? 0xffff : -1));
 		if (mode === "paged") this.setPages();
+		if (isLong(mode)) {
+			processor.set64(F.cr3, BigInt(PML4));
+			processor.set64(F.cr4, 0x620n);
+			processor.set64(F.cr0, 0x80010011n);
+			processor.set64(F.efer, 0xd01n);
+			processor.set64(F.idtLimit, BigInt(LONG_GATES * 16 - 1));
+			processor.set64(F.gdtBase, base + BigInt(GDT));
+			processor.set64(F.idtBase, base + BigInt(IDT));
+			const code = ATTR.present | ATTR.s | 0xb | ATTR.long | ATTR.granular | (user ? 3 << ATTR.dplShift : 0);
+			processor.setSegment(1, user ? 0x1b : 8, 0n, 0xffffffffn, code);
+			processor.setSegment(4, 0, base + 0x5000n, 0n, ATTR.unusable);
+			processor.setSegment(7, 0x28, base + BigInt(TSS), 0x2067n, ATTR.present | 0xb);
+			processor.set64(F.rip, base + BigInt(start));
+		}
 		processor.refresh();
 	}
 
@@ -231,7 +306,7 @@ class Fuzzed {
 	private state(): string {
 		const { processor } = this.guest;
 		const lines = [`rip ${processor.get64(F.rip).toString(16)} eflags ${this.guest.eflags.toString(16)}`];
-		for (let n = 0; n < 8; n++) lines.push(`r${n} ${processor.gpr(n).toString(16)}`);
+		for (let n = 0; n < 16; n++) lines.push(`r${n} ${processor.gpr(n).toString(16)}`);
 		for (let n = 0; n < 8; n++) {
 			const at = segmentOffset(n);
 			const [base, limit] = [processor.get64(SEG.base, at), processor.get64(SEG.limit, at)];

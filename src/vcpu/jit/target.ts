@@ -1,5 +1,5 @@
 import { assert } from "../../base/errors.ts";
-import type { Decoded } from "../../isa/decoder.ts";
+import { type Decoded, RIP_RELATIVE } from "../../isa/decoder.ts";
 import type { Expr, Flag, StateName, Width } from "../../isa/expr.ts";
 import { conditionFor, type FlagKind, flagRule, packFlags } from "../../isa/flags.ts";
 import type { Operand } from "../../isa/operand.ts";
@@ -200,7 +200,7 @@ export class CompiledTarget implements Target {
 		const { registers } = this.frame;
 		const { base, index, scale, displacement, addressSize } = this.decoded;
 		// Relative to the next instruction: a constant.
-		const fixed = base === -2 ? this.instruction!.next + displacement : displacement;
+		const fixed = base === RIP_RELATIVE ? this.instruction!.next + displacement : displacement;
 		let sum: Ex | undefined = base >= 0 ? registers.whole(base) : undefined;
 		if (index >= 0) {
 			const scaled = registers.whole(index).shl(scale);
@@ -266,7 +266,7 @@ export class CompiledTarget implements Target {
 		const n = segment === "operand" ? this.decoded.segment : segment;
 		if (this.long) {
 			const based = n === SEGMENT.fs || n === SEGMENT.gs;
-			return this.temporary(based ? offset.add(SEG.base.of(frame.st, segmentOffset(n))) : offset);
+			return this.temporary(based ? offset.add(SEG.start.of(frame.st, segmentOffset(n))) : offset);
 		}
 		const off = this.temporary(offset.wrap());
 		// ES, CS, SS and DS are flat in flat units, but CS cannot be written.
