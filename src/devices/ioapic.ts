@@ -1,5 +1,5 @@
 import type { AccessSize, Device, IrqLine } from "../bus/device.ts";
-import type { ApicBus, EoiListener } from "./lapic-bus.ts";
+import { type ApicBus, destinationOf, type EoiListener } from "./lapic-bus.ts";
 
 /** Where the I/O APIC is on a PC. */
 export const IOAPIC_ADDRESS = 0xfec0_0000;
@@ -148,7 +148,7 @@ export class IoApic implements Device<IoApicState>, EoiListener {
 		const taken = this.bus.send({
 			vector: entry.low & 0xff,
 			mode: (entry.low >> 8) & 7,
-			destination: entry.high >>> 24,
+			destination: destinationOf(entry.high >>> 24),
 			logical: (entry.low & ENTRY_LOGICAL) !== 0,
 			level,
 		});

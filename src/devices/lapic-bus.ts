@@ -7,16 +7,22 @@ export const INIT = 5;
 export const STARTUP = 6;
 export const EXTINT = 7;
 
-const BROADCAST = 0xff;
+/** The destination that is everybody, physical or logical. */
+export const BROADCAST = 0xffff_ffff;
+
+/** A destination field of eight bits: all of them set is everybody. */
+export function destinationOf(field: number): number {
+	return field === 0xff ? BROADCAST : field;
+}
 
 /** One interrupt message between APICs, or from a device to them. */
 export interface ApicMessage {
 	readonly vector: number;
 	/** {@link FIXED} .. {@link EXTINT}. */
 	readonly mode: number;
-	/** Eight bits; 0xFF is everybody. */
+	/** 32 bits; {@link BROADCAST} is everybody. */
 	readonly destination: number;
-	/** Whether `destination` is matched against LDR and DFR, otherwise against the APIC's ID. */
+	/** Whether `destination` is matched against logical IDs, otherwise against the APIC's ID. */
 	readonly logical: boolean;
 	/** Level-triggered: its end is broadcast to the I/O APICs. */
 	readonly level: boolean;
@@ -53,8 +59,7 @@ export class ApicBus {
 	/** @returns whether anybody took the message */
 	send(message: ApicMessage): boolean {
 		const { destination, logical, mode } = message;
-		const everybody = !logical && destination === BROADCAST;
-		const targets = this.nodes.filter((node) => everybody || node.matches(destination, logical));
+		const targets = this.nodes.filter((node) => node.matches(destination, logical));
 		if (mode === LOWEST_PRIORITY) {
 			const lowest = targets.reduce<ApicNode | undefined>(
 				(best, node) => (best === undefined || node.priority < best.priority ? node : best),
@@ -75,7 +80,7 @@ export class ApicBus {
 		this.send({
 			vector: data & 0xff,
 			mode: (data >> 8) & 7,
-			destination: (address >>> 12) & 0xff,
+			destination: destinationOf((address >>> 12) & 0xff),
 			logical: (address & 4) !== 0,
 			level: (data & 0x8000) !== 0,
 		});

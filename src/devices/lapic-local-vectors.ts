@@ -1,4 +1,5 @@
 import { EXTINT, FIXED, INIT, NMI, SMI } from "./lapic-bus.ts";
+import type { TimerMode } from "./lapic-timer.ts";
 
 /** Numbers of the entries, from register 0x32: timer, thermal, performance, LINT0, LINT1, error. */
 export const LVT_TIMER = 0;
@@ -6,13 +7,15 @@ export const LVT_LINT0 = 3;
 export const LVT_LINT1 = 4;
 export const LVT_ERROR = 5;
 /** Bits of each entry that software may set. */
-const WRITABLE = [0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff] as const;
+const WRITABLE = [0x700ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff] as const;
 
 const MODE = 7 << 8;
 const REMOTE_IRR = 1 << 14;
 const LEVEL = 1 << 15;
 const MASKED = 1 << 16;
+const TIMER_MODE = 3 << 17;
 const PERIODIC = 1 << 17;
+const DEADLINE = 2 << 17;
 const EXTERNAL = EXTINT << 8;
 
 type Pin = typeof LVT_LINT0 | typeof LVT_LINT1;
@@ -65,9 +68,12 @@ export class LocalVectors {
 		return (this.read(LVT_LINT0) & (MASKED | MODE)) === EXTERNAL;
 	}
 
-	get timer(): { periodic: boolean; masked: boolean } {
+	get timer(): { mode: TimerMode; masked: boolean } {
 		const entry = this.read(LVT_TIMER);
-		return { periodic: (entry & PERIODIC) !== 0, masked: (entry & MASKED) !== 0 };
+		const bits = entry & TIMER_MODE;
+		// The fourth mode is reserved: it never expires twice.
+		const mode = bits === DEADLINE ? "deadline" : bits === PERIODIC ? "periodic" : "one-shot";
+		return { mode, masked: (entry & MASKED) !== 0 };
 	}
 
 	/** One of the sources has something to say. */

@@ -4,6 +4,8 @@ import type { IrqLine } from "../bus/device.ts";
 export interface ApicProcessor {
 	/** Follows {@link LocalApic.hasInterrupt}. */
 	readonly interrupt: IrqLine;
+	/** Follows the upper half of the task priority, 0..15: CR8. */
+	taskPriority(value: number): void;
 	nmi(): void;
 	smi(): void;
 	/** INIT: the processor goes to its INIT state and, unless it is the bootstrap processor, waits for {@link startup}. */

@@ -18,18 +18,23 @@ export const LVT = 0x32;
 export const INITIAL_COUNT = 0x38;
 export const CURRENT_COUNT = 0x39;
 export const DIVIDE = 0x3e;
+/** In x2APIC mode only. */
+export const SELF_IPI = 0x3f;
 
-/** Six LVT entries, integrated APIC. */
-export const VERSION_VALUE = 0x0005_0014;
+/** Six LVT entries, integrated APIC, end-of-interrupt broadcasts can be suppressed. */
+export const VERSION_VALUE = 0x0105_0014;
 
 export const SVR_ENABLE = 1 << 8;
-export const SVR_WRITABLE = 0x3ff;
+/** Level-triggered interrupts end without a broadcast to the I/O APICs. */
+export const SVR_SUPPRESS_BROADCAST = 1 << 12;
+export const SVR_WRITABLE = 0x13ff;
 export const SVR_RESET = 0xff;
 
 export const ICR_LOGICAL = 1 << 11;
 export const ICR_ASSERT = 1 << 14;
 export const ICR_LEVEL = 1 << 15;
 export const ICR_WRITABLE = 0xccfff;
+export const ICR_X2APIC_WRITABLE = 0xccfff;
 /** Destination shorthands, ICR bits 19:18. */
 export const TO_SELF = 1;
 export const TO_ALL = 2;
@@ -42,14 +47,13 @@ export const ILLEGAL_REGISTER = 1 << 7;
 export const FIRST_VECTOR = 16;
 
 export const BASE_BOOTSTRAP = 1 << 8;
+/** x2APIC mode. */
+export const BASE_EXTENDED = 1 << 10;
 export const BASE_ENABLE = 1 << 11;
 /** The register page's bytes. */
 export const PAGE_BYTES = 4096;
 /** Where the registers are after reset. */
 export const LAPIC_ADDRESS = 0xfee0_0000;
-/** Reserved in IA32_APIC_BASE: bits 7:0, 9, and 10 as there is no x2APIC mode. */
-export const BASE_RESERVED = 0x6ff;
-export const PHYSICAL_ADDRESSES = 2 ** 40;
 
 /** Whether writes to a register are dropped without being errors. */
 export function isReadOnly(register: number): boolean {

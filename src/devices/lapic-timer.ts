@@ -4,32 +4,44 @@ import type { Alarm, Clock } from "../bus/device.ts";
 const DIVIDE_BITS = 0x0b;
 /** Periods shorter than this interrupt at this rate only, so that a guest cannot stop the machine with its own timer. */
 const SHORTEST_PERIOD_NS = 1000;
+/** Deadlines further away than this (a hundred days) have no alarm. */
+const FARTHEST_NS = 1n << 52n;
+
+/** What makes the timer expire: bits 18:17 of its entry in the local vector table. */
+export type TimerMode = "one-shot" | "periodic" | "deadline";
+
+/** The processor's time-stamp counter, 64 bits; one tick is one nanosecond of guest time. */
+export type TimeStamp = () => bigint;
 
 export interface LapicTimerState {
 	initial: number;
 	divide: number;
-	periodic: boolean;
+	mode: TimerMode;
 	masked: boolean;
-	/** Guest nanosecond at which the count was `initial`. */
-	start: number;
+	/** Guest nanosecond at which the count was `initial`; null while nothing is counted. */
+	start: number | null;
+	/** IA32_TSC_DEADLINE, decimal; 0: none. */
+	deadline: string;
 	/** Guest nanosecond of the next expiry, or null when none is to come. */
 	due: number | null;
 }
 
 function powerOn(): LapicTimerState {
-	return { initial: 0, divide: 0, periodic: false, masked: true, start: 0, due: null };
+	return { initial: 0, divide: 0, mode: "one-shot", masked: true, start: null, deadline: "0", due: null };
 }
 
 /** The local APIC's timer: one tick of the bus is one nanosecond (1 GHz, as QEMU's). */
 export class LapicTimer {
 	private readonly clock: Clock;
+	private readonly timeStamp: TimeStamp;
 	private readonly alarm: Alarm;
 	private readonly expired: () => void;
 	private state: LapicTimerState = powerOn();
 
 	/** @param expired called at each expiry while the timer is not masked */
-	constructor(clock: Clock, expired: () => void) {
+	constructor(clock: Clock, timeStamp: TimeStamp, expired: () => void) {
 		this.clock = clock;
+		this.timeStamp = timeStamp;
 		this.expired = expired;
 		this.alarm = clock.alarm(() => this.fire());
 	}
@@ -38,11 +50,12 @@ export class LapicTimer {
 		return this.state.initial;
 	}
 
-	/** Starts a count of `initial`; 0 stops. */
+	/** Starts a count of `initial`; 0 stops. Ignored in deadline mode (SDM 3A 11.5.4.1). */
 	set initial(value: number) {
-		this.state.initial = value >>> 0;
-		this.state.start = this.clock.now();
-		this.state.due = value === 0 ? null : this.state.start + this.period;
+		const { state } = this;
+		if (state.mode === "deadline") return;
+		state.initial = value >>> 0;
+		state.start = value === 0 ? null : this.clock.now();
 		this.arm();
 	}
 
@@ -51,36 +64,51 @@ export class LapicTimer {
 	}
 
 	set divide(value: number) {
-		const count = this.current;
 		const { state } = this;
+		const counted = state.initial - this.current;
 		state.divide = value & DIVIDE_BITS;
-		if (count === 0) return;
 		// The count goes on from where it is, at the new rate.
-		state.start = this.clock.now() - (state.initial - count) * this.divisor;
-		state.due = state.start + this.period;
+		if (state.start !== null) state.start = this.clock.now() - counted * this.divisor;
 		this.arm();
 	}
 
 	/** The current count. */
 	get current(): number {
-		const { initial, periodic, start } = this.state;
-		if (initial === 0) return 0;
+		const { initial, mode, start } = this.state;
+		if (start === null) return 0;
 		const ticks = Math.floor((this.clock.now() - start) / this.divisor);
-		return periodic ? initial - (ticks % initial) : Math.max(0, initial - ticks);
+		return mode === "periodic" ? initial - (ticks % initial) : Math.max(0, initial - ticks);
+	}
+
+	/** IA32_TSC_DEADLINE: the time stamp at which it expires, 0 where none is to come. */
+	get deadline(): bigint {
+		return BigInt(this.state.deadline);
+	}
+
+	/** Arms, or with 0 disarms; a deadline that has passed expires at once. Ignored in other modes. */
+	set deadline(value: bigint) {
+		if (this.state.mode !== "deadline") return;
+		this.state.deadline = value.toString();
+		this.timeStampSet();
+	}
+
+	/** Somebody has set the time-stamp counter: the deadline comes at another time. */
+	timeStampSet(): void {
+		if (this.deadline !== 0n && this.timeStamp() >= this.deadline) this.fire();
+		else this.arm();
 	}
 
 	/** The parts of the LVT entry that the timer obeys. */
-	configure(periodic: boolean, masked: boolean): void {
+	configure(mode: TimerMode, masked: boolean): void {
 		const { state } = this;
-		const wasMasked = state.masked;
-		const wasPeriodic = state.periodic;
-		state.periodic = periodic;
+		if ((mode === "deadline") !== (state.mode === "deadline")) {
+			// Either way the timer is disarmed (SDM 3A 11.5.4.1).
+			state.initial = 0;
+			state.start = null;
+			state.deadline = "0";
+		} else this.settle();
+		state.mode = mode;
 		state.masked = masked;
-		// Nobody saw the expiries while it was masked; a one-shot that expired then stays so.
-		if ((wasMasked || periodic !== wasPeriodic) && state.initial !== 0) {
-			const now = this.clock.now();
-			state.due = periodic || state.start + this.period > now ? this.expiryAfter(now) : null;
-		}
 		this.arm();
 	}
 
@@ -94,7 +122,7 @@ export class LapicTimer {
 
 	load(state: LapicTimerState): void {
 		this.state = { ...state };
-		this.arm();
+		this.setAlarm();
 	}
 
 	private get divisor(): number {
@@ -107,22 +135,51 @@ export class LapicTimer {
 		return this.state.initial * this.divisor;
 	}
 
-	private expiryAfter(now: number): number {
-		const { start } = this.state;
-		return start + (Math.floor((now - start) / this.period) + 1) * this.period;
+	/** Takes over what time has done to the count: a one-shot that has expired counts no more, a period that has passed is over. */
+	private settle(): void {
+		const { state } = this;
+		if (state.start === null) return;
+		const passed = this.clock.now() - state.start;
+		if (passed < this.period) return;
+		state.start = state.mode === "periodic" ? state.start + passed - (passed % this.period) : null;
 	}
 
 	private fire(): void {
 		const { state } = this;
-		const now = this.clock.now();
-		state.due = state.periodic ? Math.max(this.expiryAfter(now), now + SHORTEST_PERIOD_NS) : null;
+		if (state.mode === "deadline") {
+			// The counter may have been set back meanwhile.
+			if (this.timeStamp() < this.deadline) {
+				this.arm();
+				return;
+			}
+			state.deadline = "0";
+		} else this.settle();
 		this.arm();
-		this.expired();
+		if (!state.masked) this.expired();
+	}
+
+	/** When the timer expires next, if ever; nobody hears a masked count. */
+	private nextExpiry(): number | null {
+		const { mode, start, masked } = this.state;
+		const now = this.clock.now();
+		if (mode === "deadline") {
+			const left = this.deadline - this.timeStamp();
+			return this.deadline === 0n || left > FARTHEST_NS ? null : now + Number(left);
+		}
+		if (start === null || masked) return null;
+		const expiry = start + (Math.floor((now - start) / this.period) + 1) * this.period;
+		if (mode === "one-shot") return now - start >= this.period ? null : expiry;
+		return this.period < SHORTEST_PERIOD_NS ? Math.max(expiry, now + SHORTEST_PERIOD_NS) : expiry;
 	}
 
 	private arm(): void {
-		const { due, masked } = this.state;
-		if (due === null || masked) this.alarm.cancel();
+		this.state.due = this.nextExpiry();
+		this.setAlarm();
+	}
+
+	private setAlarm(): void {
+		const { due } = this.state;
+		if (due === null) this.alarm.cancel();
 		else this.alarm.at(due);
 	}
 }

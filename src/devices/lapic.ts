@@ -3,6 +3,8 @@ import {
 	type ApicBus,
 	type ApicMessage,
 	type ApicNode,
+	BROADCAST,
+	destinationOf,
 	FIXED,
 	INIT,
 	LOWEST_PRIORITY,
@@ -24,7 +26,7 @@ import {
 	APR,
 	BASE_BOOTSTRAP,
 	BASE_ENABLE,
-	BASE_RESERVED,
+	BASE_EXTENDED,
 	CURRENT_COUNT,
 	DFR,
 	DIVIDE,
@@ -47,13 +49,14 @@ import {
 	LDR,
 	LVT,
 	PAGE_BYTES,
-	PHYSICAL_ADDRESSES,
 	PPR,
 	RECEIVE_ILLEGAL_VECTOR,
+	SELF_IPI,
 	SEND_ILLEGAL_VECTOR,
 	SVR,
 	SVR_ENABLE,
 	SVR_RESET,
+	SVR_SUPPRESS_BROADCAST,
 	SVR_WRITABLE,
 	TMR,
 	TO_ALL,
@@ -63,8 +66,9 @@ import {
 	VERSION,
 	VERSION_VALUE,
 } from "./lapic-registers.ts";
-import { LapicTimer, type LapicTimerState } from "./lapic-timer.ts";
+import { LapicTimer, type LapicTimerState, type TimeStamp } from "./lapic-timer.ts";
 import { VectorSet } from "./lapic-vectors.ts";
+import { isReadableInX2apic, writableInX2apic, X2APIC_FIRST_MSR } from "./lapic-x2apic.ts";
 
 interface Registers {
 	id: number;
@@ -90,8 +94,8 @@ export interface LapicState extends Registers {
 }
 
 /**
- * A processor's local APIC in xAPIC mode (SDM 3A chapter 11): its register page, its timer, LINT0 and LINT1, and the choice between its own
- * interrupts and the 8259's. x2APIC mode and the TSC deadline are not there; CPUID must not offer them.
+ * A processor's local APIC (SDM 3A chapter 11), in xAPIC mode behind its register page, in x2APIC mode behind model-specific registers:
+ * its timer, LINT0 and LINT1, and the choice between its own interrupts and the 8259's.
  * Stores beyond the page, in 0xFEExxxxx, are message-signalled interrupts.
  * As with QEMU and KVM, the bootstrap processor's LINT0 passes the 8259's interrupts after reset.
  */
@@ -123,6 +127,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		id: number;
 		bootstrap: boolean;
 		clock: Clock;
+		timeStamp: TimeStamp;
 		bus: ApicBus;
 		cpu: ApicProcessor;
 		pic?: ExternalInterrupts;
@@ -141,7 +146,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 			init: () => this.initialiseAll(),
 		};
 		this.local = new LocalVectors(effects, parts.bootstrap);
-		this.timer = new LapicTimer(parts.clock, () => this.local.strike(LVT_TIMER));
+		this.timer = new LapicTimer(parts.clock, parts.timeStamp, () => this.local.strike(LVT_TIMER));
 		this.state = this.powerOn();
 		parts.bus.attach(this);
 	}
@@ -170,21 +175,55 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		return this.state.base;
 	}
 
-	/** Sets IA32_APIC_BASE; false for a value that faults (SDM 3A 11.4.4). */
-	writeBase(value: number): boolean {
-		if (value >= PHYSICAL_ADDRESSES || (value & BASE_RESERVED) !== 0) return false;
-		const wasEnabled = this.enabled;
+	/** Sets IA32_APIC_BASE; the processor has seen to it that the value is one (SDM 3A 11.4.4, 11.12.5). */
+	set base(value: number) {
+		const { enabled: wasEnabled, extended: wasExtended } = this;
 		this.state.base = value;
-		// Once off, the APIC comes back as after reset (SDM 3A 11.4.3).
+		// Once off, the APIC comes back as after reset (SDM 3A 11.4.3); x2APIC mode has the ID of the start (11.12.5.1).
 		if (wasEnabled && !this.enabled) this.initialise();
+		if (!this.enabled || (this.extended && !wasExtended)) this.state.id = this.initialId;
 		this.moved?.(this.address);
 		this.updateInterrupt();
+	}
+
+	/** IA32_TSC_DEADLINE. */
+	get deadline(): bigint {
+		return this.timer.deadline;
+	}
+
+	set deadline(value: bigint) {
+		this.timer.deadline = value;
+	}
+
+	/** The guest has set its time-stamp counter. */
+	timeStampSet(): void {
+		this.timer.timeStampSet();
+	}
+
+	/** Reads a register of x2APIC mode; undefined where RDMSR faults. */
+	readMsr(index: number): bigint | undefined {
+		const register = index - X2APIC_FIRST_MSR;
+		if (!this.extended || !isReadableInX2apic(register)) return undefined;
+		const high = register === ICR_LOW ? BigInt(this.state.icrHigh) << 32n : 0n;
+		return high | BigInt((this.readRegister(register) ?? 0) >>> 0);
+	}
+
+	/** Writes a register of x2APIC mode; false where WRMSR faults. */
+	writeMsr(index: number, value: bigint): boolean {
+		const register = index - X2APIC_FIRST_MSR;
+		const writable = writableInX2apic(register);
+		if (!this.extended || writable === undefined) return false;
+		const low = Number(value & 0xffff_ffffn);
+		const high = Number(value >> 32n);
+		if ((low & ~writable) !== 0 || (high !== 0 && register !== ICR_LOW)) return false;
+		if (register === ICR_LOW) this.state.icrHigh = high;
+		this.writeRegister(register, low);
 		return true;
 	}
 
-	/** Where the register page is, or undefined while the APIC is off. */
+	/** Where the register page is, or undefined while there is none: the APIC is off, or in x2APIC mode. */
 	get address(): number | undefined {
-		return this.enabled ? this.state.base - (this.state.base % PAGE_BYTES) : undefined;
+		return this.enabled && !this.extended ? this.state.base - (this.state.base % PAGE_BYTES) : undefined;
 	}
 
 	/** CR8: task priority bits 7:4. */
@@ -193,7 +232,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	}
 
 	set cr8(value: number) {
-		this.state.tpr = (value & 15) << 4;
+		this.setTaskPriority((value & 15) << 4);
 		this.updateInterrupt();
 	}
 
@@ -203,9 +242,11 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 
 	matches(destination: number, logical: boolean): boolean {
 		if (!this.enabled) return false;
-		const { id, ldr, dfr } = this.state;
-		if (!logical) return destination === id || destination === 0xff;
-		switch (dfr >>> 28) {
+		if (destination === BROADCAST) return true;
+		if (!logical) return destination === this.state.id;
+		const ldr = this.logicalId;
+		if (this.extended) return destination >>> 16 === ldr >>> 16 && (destination & ldr & 0xffff) !== 0;
+		switch (this.state.dfr >>> 28) {
 			case 0xf:
 				return (ldr & destination) !== 0;
 			case 0x0:
@@ -243,15 +284,20 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	read(offset: number): number {
 		// Registers are 32 bits at multiples of 16.
 		if (offset >= PAGE_BYTES || (offset & 0xc) !== 0) return 0;
+		const value = this.readRegister(offset >> 4);
+		if (value === undefined) this.raiseError(ILLEGAL_REGISTER);
+		return (value ?? 0) >>> 0;
+	}
+
+	private readRegister(register: number): number | undefined {
 		const { state } = this;
-		const register = offset >> 4;
 		if (register >= ISR && register < TMR) return this.isr.word(register - ISR);
 		if (register >= TMR && register < IRR) return this.tmr.word(register - TMR);
 		if (register >= IRR && register < ESR) return this.irr.word(register - IRR);
 		if (register >= LVT && register < INITIAL_COUNT) return this.local.read(register - LVT);
 		switch (register) {
 			case ID:
-				return (state.id << 24) >>> 0;
+				return this.extended ? state.id : state.id << 24;
 			case VERSION:
 				return VERSION_VALUE;
 			case TPR:
@@ -262,7 +308,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 			case EOI:
 				return 0;
 			case LDR:
-				return (state.ldr << 24) >>> 0;
+				return this.extended ? this.logicalId : state.ldr << 24;
 			case DFR:
 				return state.dfr;
 			case SVR:
@@ -272,7 +318,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 			case ICR_LOW:
 				return state.icrLow;
 			case ICR_HIGH:
-				return (state.icrHigh << 24) >>> 0;
+				return state.icrHigh << 24;
 			case INITIAL_COUNT:
 				return this.timer.initial;
 			case CURRENT_COUNT:
@@ -280,8 +326,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 			case DIVIDE:
 				return this.timer.divide;
 			default:
-				this.raiseError(ILLEGAL_REGISTER);
-				return 0;
+				return undefined;
 		}
 	}
 
@@ -290,9 +335,11 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 			this.bus.messageSignalled(LAPIC_ADDRESS + offset, value);
 			return;
 		}
-		if ((offset & 0xc) !== 0) return;
+		if ((offset & 0xc) === 0) this.writeRegister(offset >> 4, value);
+	}
+
+	private writeRegister(register: number, value: number): void {
 		const { state } = this;
-		const register = offset >> 4;
 		if (register >= LVT && register < INITIAL_COUNT) this.writeLvt(register - LVT, value);
 		else {
 			switch (register) {
@@ -300,7 +347,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 					state.id = value >>> 24;
 					break;
 				case TPR:
-					state.tpr = value & 0xff;
+					this.setTaskPriority(value & 0xff);
 					break;
 				case EOI:
 					this.endOfInterrupt();
@@ -331,6 +378,10 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 				case DIVIDE:
 					this.timer.divide = value;
 					break;
+				case SELF_IPI:
+					if (this.extended) this.sendToSelf(value & 0xff);
+					else this.raiseError(ILLEGAL_REGISTER);
+					break;
 				default:
 					if (!isReadOnly(register)) this.raiseError(ILLEGAL_REGISTER);
 					break;
@@ -342,6 +393,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	reset(): void {
 		this.state = this.powerOn();
 		this.resetParts();
+		this.cpu.taskPriority(0);
 		this.moved?.(this.address);
 		this.updateInterrupt();
 	}
@@ -365,6 +417,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		this.irr.load(irr);
 		this.local.load(local);
 		this.timer.load(timer);
+		this.cpu.taskPriority(this.state.tpr >> 4);
 		this.moved?.(this.address);
 		this.updateInterrupt();
 	}
@@ -389,6 +442,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		const { id, base } = this.state;
 		this.state = { ...this.powerOn(), id, base };
 		this.resetParts();
+		this.cpu.taskPriority(0);
 		this.updateInterrupt();
 	}
 
@@ -402,6 +456,22 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		for (const set of [this.isr, this.tmr, this.irr]) set.clear();
 		this.local.reset();
 		this.timer.reset();
+	}
+
+	/** x2APIC mode. */
+	private get extended(): boolean {
+		return (this.state.base & BASE_EXTENDED) !== 0;
+	}
+
+	/** LDR: eight bits, in x2APIC mode 32 that follow from the ID (SDM 3A 11.12.10.2). */
+	private get logicalId(): number {
+		const { id, ldr } = this.state;
+		return this.extended ? (((id >>> 4) << 16) | (1 << (id & 15))) >>> 0 : ldr;
+	}
+
+	private setTaskPriority(value: number): void {
+		this.state.tpr = value;
+		this.cpu.taskPriority(value >> 4);
 	}
 
 	/** The global switch in IA32_APIC_BASE. */
@@ -448,7 +518,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		this.isr.delete(vector);
 		if (!this.tmr.has(vector)) return;
 		this.local.served(vector);
-		this.bus.endOfInterrupt(vector);
+		if ((this.state.svr & SVR_SUPPRESS_BROADCAST) === 0) this.bus.endOfInterrupt(vector);
 	}
 
 	private writeLvt(entry: number, value: number): void {
@@ -464,8 +534,8 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	}
 
 	private configureTimer(): void {
-		const { periodic, masked } = this.local.timer;
-		this.timer.configure(periodic, masked);
+		const { mode, masked } = this.local.timer;
+		this.timer.configure(mode, masked);
 	}
 
 	private setPin(pin: typeof LVT_LINT0 | typeof LVT_LINT1, high: boolean): void {
@@ -487,13 +557,13 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		const message: ApicMessage = {
 			vector,
 			mode,
-			destination: icrHigh,
+			destination: this.extended ? icrHigh : destinationOf(icrHigh),
 			logical: (icrLow & ICR_LOGICAL) !== 0,
 			level: false,
 		};
 		switch ((icrLow >> 18) & 3) {
 			case TO_SELF:
-				if (mode === FIXED) this.accept(vector, false);
+				if (mode === FIXED) this.sendToSelf(vector);
 				break;
 			case TO_ALL:
 				this.bus.broadcast(message, undefined);
@@ -505,6 +575,11 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 				this.bus.send(message);
 				break;
 		}
+	}
+
+	private sendToSelf(vector: number): void {
+		if (vector < FIRST_VECTOR) this.raiseError(SEND_ILLEGAL_VECTOR);
+		else this.accept(vector, false);
 	}
 
 	private raiseError(error: number): void {

@@ -118,6 +118,9 @@ export const IMPLEMENTED: ReadonlySet<Feature> = new Set([
 	"hypervisor",
 	"nx",
 	"invtsc",
+	"x2apic",
+	"tsc-deadline",
+	"arat",
 ] satisfies Feature[]);
 
 /** What a feature makes no sense without: where those are switched off, it goes too. */

@@ -13,7 +13,7 @@ const [RAX, RCX, RDX] = [0, 1, 2];
 
 /** RDMSR for user space: what the guest would read, whatever its privilege. undefined: no such register. */
 export function readMsr(processor: Processor, index: number): bigint | undefined {
-	if (index === MSR.tsc) return BigInt.asUintN(64, BigInt(processor.retired()) + processor.get64(F.tscOffset));
+	if (index === MSR.tsc) return processor.timeStamp();
 	return withRegisters(processor, index, 0n, () => {
 		if (processor.call("helper_rdmsr", 0) !== 0) return undefined;
 		return (processor.gpr(RDX) << 32n) | processor.gpr(RAX);

@@ -2,11 +2,12 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { assert } from "../base/errors.ts";
 import type { MachineConfig } from "../config/index.ts";
+import { X2APIC_FIRST_MSR, X2APIC_LAST_MSR } from "../devices/lapic-x2apic.ts";
 import { KVM_MEM_READONLY } from "../kvm/memslots.ts";
 import type { Vcpu } from "../kvm/vcpu.ts";
 import { Vm } from "../kvm/vm.ts";
 import { cpuidOf } from "../vcpu/cpu-models.ts";
-import { findCpuid } from "../vcpu/cpuid.ts";
+import { featuresIn, findCpuid } from "../vcpu/cpuid.ts";
 import type { UnitCompiler } from "../vcpu/jit/compiler.ts";
 import { MSR } from "../vcpu/msr.ts";
 import { DirectBoot } from "./direct-boot.ts";
@@ -51,6 +52,8 @@ export class Chassis {
 	readonly pc: Pc;
 	readonly clock: GuestClock;
 	readonly loop: RunLoop;
+	/** The processor has the TSC deadline mode of the local APIC's timer. */
+	private readonly hasDeadline: boolean;
 	/** Absent on the interpreter. */
 	readonly compiler: UnitCompiler | undefined;
 	private readonly intervals: DirtyIntervals | undefined;
@@ -69,6 +72,7 @@ export class Chassis {
 		const vcpu = vm.createVcpu(0, {
 			acknowledge: tracedVectors(() => chassis().pc.interrupts.lapic.acknowledge(), trace),
 			msr: (isWrite, index, value) => chassis().msr(isWrite, index, value),
+			taskPriority: (value) => chassis().setTaskPriority(value),
 			port: (isWrite, port, size, value) => chassis().loop.portAccess(isWrite, port, size, value),
 		});
 		assert(typeof vcpu !== "string", "the vCPU");
@@ -102,6 +106,8 @@ export class Chassis {
 					},
 				},
 				nmi: () => processor.nmi(),
+				taskPriority: (value) => processor.setTaskPriority(value),
+				timeStamp: () => processor.timeStamp(),
 				a20: (open) => processor.setA20(open),
 			},
 			romStore: (address, data) => host.romWrites.record(romWriteOf(processor, address, data, pc.romName(address))),
@@ -111,6 +117,7 @@ export class Chassis {
 			startUtcMs: parts.startUtcMs,
 		});
 		this.pc = pc;
+		this.hasDeadline = featuresIn(vcpu.getCpuid2()).has("tsc-deadline");
 		const sources = [host.keyboard, ...host.serial.map(({ input }) => input)].filter((source) => source !== undefined);
 		const { dirtyLog } = parts.shadow ? {} : host;
 		this.intervals = dirtyLog && new DirtyIntervals(vm, dirtyLog, () => processor.retired());
@@ -162,11 +169,34 @@ export class Chassis {
 		this.pc.close();
 	}
 
-	private msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined {
-		if (index !== MSR.apicBase) return undefined;
-		const { lapic } = this.pc.interrupts;
-		return isWrite ? lapic.writeBase(Number(value)) : BigInt(lapic.base);
+	private setTaskPriority(value: number): void {
+		this.pc.interrupts.lapic.cr8 = value;
 	}
+
+	private msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined {
+		const answer = isWrite ? this.writeMsr(index, value) : this.readMsr(index);
+		if (isWrite) this.loop.attend();
+		return answer;
+	}
+
+	private readMsr(index: number): bigint | undefined {
+		const { lapic } = this.pc.interrupts;
+		if (index === MSR.tscDeadline && this.hasDeadline) return lapic.deadline;
+		return isX2apic(index) ? lapic.readMsr(index) : undefined;
+	}
+
+	private writeMsr(index: number, value: bigint): boolean {
+		const { lapic } = this.pc.interrupts;
+		if (index === MSR.apicBase) lapic.base = Number(value);
+		else if (index === MSR.tsc) lapic.timeStampSet();
+		else if (index === MSR.tscDeadline && this.hasDeadline) lapic.deadline = value;
+		else return isX2apic(index) && lapic.writeMsr(index, value);
+		return true;
+	}
+}
+
+function isX2apic(index: number): boolean {
+	return index >= X2APIC_FIRST_MSR && index <= X2APIC_LAST_MSR;
 }
 
 /** The interrupt acknowledge, saying every vector where that is wanted. */

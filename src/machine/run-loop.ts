@@ -164,18 +164,19 @@ export class RunLoop {
 
 	/** A port access as it happens, without an exit; its time passes behind it. It ends the run early where somebody waits. */
 	portAccess(isWrite: boolean, port: number, size: number, value: number): number {
-		const { board, clock, requests, trace } = this.parts;
+		const { board, trace } = this.parts;
 		trace.exits?.(`io at ${this.where()}`);
 		let answer = 0;
 		if (isWrite) board.ports.write(port, size as AccessSize, value);
 		else answer = board.ports.read(port, size as AccessSize);
-		if (clock.alarms.next() !== this.heeded || requests.waiting) this.shorten();
+		this.attend();
 		return answer;
 	}
 
-	/** Takes what has become due sooner into account. */
-	private shorten(): void {
+	/** Ends the run early where a device wants that. For those who let the guest reach devices without an exit. */
+	attend(): void {
 		const { clock, requests, vcpu } = this.parts;
+		if (clock.alarms.next() === this.heeded && !requests.waiting) return;
 		this.heeded = clock.alarms.next();
 		const left = requests.waiting ? 0 : Math.max((this.heeded ?? Number.POSITIVE_INFINITY) - clock.now(), 0);
 		if (left < vcpu.processor.budget) vcpu.processor.setBudget(left);

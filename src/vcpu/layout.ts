@@ -230,6 +230,8 @@ export const F = {
 	nmiBlocked: f32(),
 	/** Vector queued by KVM_INTERRUPT, -1 none. */
 	interruptQueued: f32(),
+	/** CR8: the upper half of the task priority, 0..15; the local APIC has it as well. */
+	cr8: f32(),
 	/** Scratch words for core functions. */
 	scratch: new Field(take(128), 8),
 	/** Model-specific registers kept as plain values; numbers in msr.ts. */

@@ -41,6 +41,7 @@ export const MSR = {
 	mtrrDefault: 0x2ff,
 	/** Control, status, address and miscellaneous of machine-check bank n at +4n. */
 	machineCheckBank: 0x400,
+	tscDeadline: 0x6e0,
 	pkrs: 0x6e1,
 	xss: 0xda0,
 	efer: 0xc0000080,
@@ -58,7 +59,7 @@ export const MTRR_VARIABLE_RANGES = 8;
 export const MACHINE_CHECK_BANKS = 5;
 
 /** APIC_BASE by bit mask (SDM 3A 11.4.4). */
-export const APIC_BASE = { bootstrap: 0x100, enable: 0x800, address: 0xfee00000 } as const;
+export const APIC_BASE = { bootstrap: 0x100, extended: 0x400, enable: 0x800, address: 0xfee00000 } as const;
 
 /** What WRMSR accepts. */
 export type MsrRule =

@@ -69,6 +69,8 @@ export interface ProcessorHost {
 	ferr?(): void;
 	/** A model-specific register that the core does not keep. @returns the value read, true when written, undefined: #GP. */
 	msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined;
+	/** The guest has written CR8, 0..15; {@link Processor.setTaskPriority} is the other direction. */
+	taskPriority?(value: number): void;
 }
 
 type CoreFunction = (...args: (number | bigint)[]) => number;
@@ -154,6 +156,7 @@ export class Processor {
 				bus: (_st: number, isWrite: number, fragment: number) => this.bus(isWrite !== 0, fragment),
 				ferr: () => this.host.ferr?.(),
 				msr: (_st: number, isWrite: number, index: number) => this.msr(isWrite !== 0, index),
+				taskPriority: (_st: number, value: number) => this.host.taskPriority?.(value),
 			},
 		});
 		this.core = exports as unknown as Record<string, CoreFunction>;
@@ -379,6 +382,16 @@ export class Processor {
 	setInterruptLine(asserted: boolean): void {
 		this.set(F.interruptLine, asserted ? 1 : 0);
 		if (asserted) this.set(F.pending, this.get(F.pending) | PENDING.interrupt);
+	}
+
+	/** CR8 as the guest reads it, 0..15: the local APIC's task priority has changed. */
+	setTaskPriority(value: number): void {
+		this.set(F.cr8, value);
+	}
+
+	/** The time-stamp counter, 64 bits. */
+	timeStamp(): bigint {
+		return BigInt.asUintN(64, BigInt(this.retired()) + this.get64(F.tscOffset));
 	}
 
 	/** Whether an interrupt or NMI that is pending would end HLT. */

@@ -29,8 +29,8 @@ describe("ioapic", () => {
 
 	beforeEach(() => {
 		const bus = new ApicBus();
-		const cpu = { interrupt: new RecordedLine(), nmi() {}, smi() {}, init() {}, startup() {} };
-		apic = new LocalApic({ id: 0, bootstrap: true, clock: new ManualClock(), bus, cpu });
+		const cpu = { interrupt: new RecordedLine(), taskPriority() {}, nmi() {}, smi() {}, init() {}, startup() {} };
+		apic = new LocalApic({ timeStamp: () => 0n, id: 0, bootstrap: true, clock: new ManualClock(), bus, cpu });
 		apic.write(0xf0, 4, 0x1ff);
 		ioapic = new IoApic(bus);
 	});

@@ -12,9 +12,18 @@ const [ISR, TMR, IRR, ESR, ICR, ICR_HIGH] = [0x100, 0x180, 0x200, 0x280, 0x300, 
 const [TIMER, THERMAL, LINT0, LINT1, ERROR] = [0x320, 0x330, 0x350, 0x360, 0x370] as const;
 const [INITIAL, CURRENT, DIVIDE] = [0x380, 0x390, 0x3e0] as const;
 
+/** Of apics whose time-stamp counter does not matter. */
+const timeStamp = () => 0n;
+
 class Processor {
 	readonly interrupt = new RecordedLine();
+	/** CR8. */
+	priority = 0;
 	readonly events: string[] = [];
+
+	taskPriority(value: number): void {
+		this.priority = value;
+	}
 
 	nmi(): void {
 		this.events.push("nmi");
@@ -38,7 +47,7 @@ deviceContract(
 	() => {
 		const clock = new ManualClock();
 		const cpu = new Processor();
-		const device = new LocalApic({ id: 0, bootstrap: true, clock, bus: new ApicBus(), cpu });
+		const device = new LocalApic({ timeStamp, id: 0, bootstrap: true, clock, bus: new ApicBus(), cpu });
 		return { device, clock, irqs: [cpu.interrupt] };
 	},
 	{ span: 0x400, offsets: Array.from({ length: 64 }, (_, i) => i * 16) },
@@ -57,13 +66,13 @@ describe("lapic", () => {
 		clock = new ManualClock();
 		bus = new ApicBus();
 		cpu = new Processor();
-		apic = new LocalApic({ id: 0, bootstrap: true, clock, bus, cpu });
+		apic = new LocalApic({ timeStamp, id: 0, bootstrap: true, clock, bus, cpu });
 		set(SVR, 0x1ff);
 	});
 
 	test("registers after reset", () => {
 		apic.reset();
-		expect([ID, VERSION, TPR, PPR, LDR, DFR, SVR, ESR].map(get)).toEqual([0, 0x50014, 0, 0, 0, 0xffffffff, 0xff, 0]);
+		expect([ID, VERSION, TPR, PPR, LDR, DFR, SVR, ESR].map(get)).toEqual([0, 0x1050014, 0, 0, 0, 0xffffffff, 0xff, 0]);
 		expect([TIMER, THERMAL, 0x340, LINT0, LINT1, ERROR].map(get)).toEqual([
 			0x10000, 0x10000, 0x10000, 0x700, 0x10000, 0x10000,
 		]);
@@ -71,7 +80,7 @@ describe("lapic", () => {
 	});
 
 	test("an application processor's LINT0 is masked after reset", () => {
-		const other = new LocalApic({ id: 1, bootstrap: false, clock, bus, cpu });
+		const other = new LocalApic({ timeStamp, id: 1, bootstrap: false, clock, bus, cpu });
 		expect([other.read(LINT0), other.read(ID), other.base]).toEqual([0x10000, 0x01000000, 0xfee00800]);
 		expect(apic.base).toBe(0xfee00900);
 	});
@@ -155,7 +164,7 @@ describe("lapic", () => {
 		get(0x3f0);
 		set(VERSION, 0);
 		set(ESR, 0);
-		expect([get(ESR), get(VERSION)]).toEqual([0x80, 0x50014]);
+		expect([get(ESR), get(VERSION)]).toEqual([0x80, 0x1050014]);
 	});
 
 	test.each([
@@ -274,7 +283,7 @@ describe("lapic", () => {
 
 	test("interprocessor interrupts: self, all, others, physical, logical flat and cluster", () => {
 		const cpu1 = new Processor();
-		const apic1 = new LocalApic({ id: 1, bootstrap: false, clock, bus, cpu: cpu1 });
+		const apic1 = new LocalApic({ timeStamp, id: 1, bootstrap: false, clock, bus, cpu: cpu1 });
 		apic1.write(SVR, 4, 0x1ff);
 		const taken = () =>
 			[apic, apic1].map((each) => {
@@ -313,7 +322,7 @@ describe("lapic", () => {
 
 	test("INIT and startup reach the processor; INIT resets its APIC but for the ID; de-assert does nothing", () => {
 		const cpu1 = new Processor();
-		const apic1 = new LocalApic({ id: 1, bootstrap: false, clock, bus, cpu: cpu1 });
+		const apic1 = new LocalApic({ timeStamp, id: 1, bootstrap: false, clock, bus, cpu: cpu1 });
 		apic1.write(ID, 4, 0x07000000);
 		apic1.write(SVR, 4, 0x1ff);
 		set(ICR, 0xc4500);
@@ -332,20 +341,222 @@ describe("lapic", () => {
 		expect(apic.acknowledge()).toBe(0x73);
 	});
 
-	test("IA32_APIC_BASE: moves, switches off and refuses reserved bits", () => {
+	test("IA32_APIC_BASE: moves, switches off, and back on as after reset", () => {
 		const places: (number | undefined)[] = [];
-		const other = new LocalApic({ id: 2, bootstrap: false, clock, bus, cpu, moved: (at) => places.push(at) });
-		expect(other.writeBase(0xfed00800)).toBe(true);
+		const other = new LocalApic({
+			timeStamp,
+			id: 2,
+			bootstrap: false,
+			clock,
+			bus,
+			cpu,
+			moved: (at) => places.push(at),
+		});
+		other.base = 0xfed00800;
 		other.write(SVR, 4, 0x1ff);
-		expect(other.writeBase(0xfed00000)).toBe(true);
+		other.write(ID, 4, 0x7000000);
+		other.base = 0xfed00000;
 		expect([places, other.address, other.matches(2, false)]).toEqual([[0xfed00000, undefined], undefined, false]);
-		expect([other.writeBase(0xfee00c00), other.writeBase(0xfee00801), other.writeBase(2 ** 40)]).toEqual([
-			false,
-			false,
-			false,
-		]);
-		other.writeBase(0xfee00800);
-		expect(other.read(SVR)).toBe(0xff);
+		other.base = 0xfee00800;
+		expect([other.read(SVR), other.read(ID)]).toEqual([0xff, 0x2000000]);
+	});
+
+	test("CR8 follows the task priority, which keeps it while the APIC is off", () => {
+		set(TPR, 0x45);
+		expect([cpu.priority, apic.cr8]).toEqual([4, 4]);
+		apic.base = 0xfee00100;
+		expect(cpu.priority).toBe(0);
+		apic.cr8 = 9;
+		expect([cpu.priority, apic.cr8]).toEqual([9, 9]);
+	});
+
+	test("a suppressed end is not broadcast", () => {
+		const ends: number[] = [];
+		bus.listen({ endOfInterrupt: (vector) => ends.push(vector) });
+		set(SVR, 0x11ff);
+		fixed(0x41, true);
+		apic.acknowledge();
+		set(EOI, 0);
+		expect([ends, get(SVR), get(ISR + 0x20)]).toEqual([[], 0x11ff, 0]);
+	});
+
+	test("a timer's count goes on where it was from one mode to the other, and stays 0 once it has expired", () => {
+		set(DIVIDE, 0x0b);
+		set(TIMER, 0x40);
+		set(INITIAL, 1000);
+		clock.advance(600);
+		set(TIMER, 0x20040);
+		expect(get(CURRENT)).toBe(400);
+		clock.advance(500);
+		expect(get(CURRENT)).toBe(900);
+		set(TIMER, 0x40);
+		expect(get(CURRENT)).toBe(900);
+		clock.advance(900);
+		expect(get(CURRENT)).toBe(0);
+		set(TIMER, 0x20040);
+		clock.advance(10_000);
+		expect(get(CURRENT)).toBe(0);
+	});
+});
+
+describe("lapic timer with a TSC deadline", () => {
+	let clock: ManualClock;
+	let cpu: Processor;
+	let apic: LocalApic;
+	/** What the guest has added to its time-stamp counter. */
+	let offset: bigint;
+	const set = (register: number, value: number) => apic.write(register, 4, value);
+
+	beforeEach(() => {
+		clock = new ManualClock();
+		cpu = new Processor();
+		offset = 1_000_000n;
+		const now = () => BigInt(clock.now()) + offset;
+		apic = new LocalApic({ timeStamp: now, id: 0, bootstrap: true, clock, bus: new ApicBus(), cpu });
+		set(SVR, 0x1ff);
+		set(TIMER, 0x40040);
+	});
+
+	test("expires when the counter gets there, once, and reads 0 from then on", () => {
+		apic.deadline = 1_005_000n;
+		clock.advance(4999);
+		expect([apic.hasInterrupt(), apic.deadline]).toEqual([false, 1_005_000n]);
+		clock.advance(1);
+		expect([apic.hasInterrupt(), apic.deadline]).toEqual([true, 0n]);
+		apic.acknowledge();
+		set(EOI, 0);
+		clock.advance(1_000_000);
+		expect(apic.hasInterrupt()).toBe(false);
+	});
+
+	test("a deadline that has passed expires at once; 0 disarms", () => {
+		apic.deadline = 999_999n;
+		expect([apic.acknowledge(), apic.deadline]).toEqual([0x40, 0n]);
+		set(EOI, 0);
+		apic.deadline = 1_000_100n;
+		apic.deadline = 0n;
+		clock.advance(1000);
+		expect(apic.hasInterrupt()).toBe(false);
+	});
+
+	test("masked, it expires without an interrupt", () => {
+		set(TIMER, 0x50040);
+		apic.deadline = 1_000_100n;
+		clock.advance(200);
+		expect([apic.hasInterrupt(), apic.deadline]).toEqual([false, 0n]);
+	});
+
+	test("a counter that is set moves the expiry", () => {
+		apic.deadline = 1_005_000n;
+		offset = 0n;
+		apic.timeStampSet();
+		clock.advance(10_000);
+		expect(apic.hasInterrupt()).toBe(false);
+		offset = 2_000_000n;
+		apic.timeStampSet();
+		expect(apic.hasInterrupt()).toBe(true);
+	});
+
+	test("the initial count is dead in this mode, the deadline in others, and a change of mode disarms", () => {
+		set(INITIAL, 100);
+		expect(apic.read(INITIAL)).toBe(0);
+		apic.deadline = 1_005_000n;
+		set(TIMER, 0x40);
+		expect(apic.deadline).toBe(0n);
+		apic.deadline = 1_005_000n;
+		expect(apic.deadline).toBe(0n);
+		set(INITIAL, 100);
+		set(TIMER, 0x40040);
+		expect([apic.read(INITIAL), apic.read(CURRENT)]).toEqual([0, 0]);
+		clock.advance(10_000);
+		expect(apic.hasInterrupt()).toBe(false);
+	});
+});
+
+describe("lapic in x2APIC mode", () => {
+	let bus: ApicBus;
+	let cpu: Processor;
+	let apic: LocalApic;
+	const rdmsr = (offset: number) => apic.readMsr(0x800 + (offset >> 4));
+	const wrmsr = (offset: number, value: bigint) => apic.writeMsr(0x800 + (offset >> 4), value);
+	const SELF_IPI = 0x3f0;
+
+	beforeEach(() => {
+		bus = new ApicBus();
+		cpu = new Processor();
+		apic = new LocalApic({ timeStamp, id: 0x23, bootstrap: true, clock: new ManualClock(), bus, cpu });
+		apic.write(SVR, 4, 0x1ff);
+		apic.base = 0xfee00d00;
+	});
+
+	test("its registers are there in this mode only, and their page is not", () => {
+		expect([apic.address, rdmsr(SVR)]).toEqual([undefined, 0x1ffn]);
+		apic.base = 0xfee00100;
+		apic.base = 0xfee00900;
+		expect([apic.address, rdmsr(SVR), wrmsr(SVR, 0x1ffn)]).toEqual([0xfee00000, undefined, false]);
+	});
+
+	test("the ID has 32 bits and cannot be written; the logical ID follows from it", () => {
+		expect([rdmsr(ID), rdmsr(LDR), wrmsr(ID, 0n), wrmsr(LDR, 0n)]).toEqual([0x23n, 0x20008n, false, false]);
+	});
+
+	test("reads and writes fault where a register is for neither", () => {
+		const readable = [0x20, 0x30, 0x80, 0xa0, 0xd0, 0xf0, 0x280, 0x300, 0x380, 0x390, 0x3e0];
+		const vectors = Array.from({ length: 24 }, (_, i) => 0x100 + 16 * i);
+		const entries = Array.from({ length: 6 }, (_, i) => 0x320 + 16 * i);
+		const all = Array.from({ length: 256 }, (_, i) => 16 * i);
+		const expected = [...readable, ...vectors, ...entries].sort((a, b) => a - b);
+		expect(all.filter((offset) => rdmsr(offset) !== undefined)).toEqual(expected);
+		const writable = [0x80, 0xb0, 0xf0, 0x280, 0x300, ...entries, 0x380, 0x3e0, 0x3f0];
+		expect(all.filter((offset) => wrmsr(offset, 0n))).toEqual(writable);
+		expect(all.filter((offset) => wrmsr(offset, -1n & 0xffff_ffff_ffff_ffffn))).toEqual([]);
+	});
+
+	test("reserved bits fault", () => {
+		for (const [offset, value] of [
+			[TPR, 0x100n],
+			[EOI, 1n],
+			[ESR, 1n],
+			[SVR, 0x400n],
+			[TIMER, 0x100000n],
+			[DIVIDE, 4n],
+			[SELF_IPI, 0x100n],
+			[ICR, 0x2000n],
+			[TPR, 0x1_0000_0000n],
+		] as const) {
+			expect([offset, wrmsr(offset, value)]).toEqual([offset, false]);
+		}
+	});
+
+	test("one write of the command register sends, to 32 bits of destination; so does the self register", () => {
+		const other = new Processor();
+		const apic1 = new LocalApic({ timeStamp, id: 0x123, bootstrap: false, clock: new ManualClock(), bus, cpu: other });
+		apic1.base = 0xfee00c00;
+		apic1.writeMsr(0x80f, 0x1ffn);
+		const taken = () =>
+			[apic, apic1].map((each) => {
+				const vector = each.hasInterrupt() ? each.acknowledge() : 0;
+				each.writeMsr(0x80b, 0n);
+				return vector;
+			});
+		wrmsr(ICR, 0x123_0000_0041n);
+		expect([taken(), rdmsr(ICR)]).toEqual([[0, 0x41], 0x123_0000_0041n]);
+		wrmsr(ICR, 0xffff_ffff_0000_0042n);
+		expect(taken()).toEqual([0x42, 0x42]);
+		wrmsr(ICR, 0xff_0000_0043n);
+		expect(taken()).toEqual([0, 0]);
+		wrmsr(ICR, 0x12000a_0000_0844n);
+		expect(taken()).toEqual([0, 0x44]);
+		wrmsr(SELF_IPI, 0x45n);
+		expect(taken()).toEqual([0x45, 0]);
+	});
+
+	test("devices reach it by eight bits of destination", () => {
+		bus.messageSignalled(0xfee23000, 0x41);
+		expect(apic.acknowledge()).toBe(0x41);
+		wrmsr(EOI, 0n);
+		bus.messageSignalled(0xfeeff000, 0x42);
+		expect(apic.acknowledge()).toBe(0x42);
 	});
 });
 
@@ -355,7 +566,7 @@ describe("lapic with the 8259 pair on LINT0", () => {
 		const cpu = new Processor();
 		let apic: LocalApic | undefined;
 		const pic = new Pic8259Pair({ set: (high) => apic?.lint0.set(high) });
-		apic = new LocalApic({ id: 0, bootstrap: true, clock: new ManualClock(), bus, cpu, pic });
+		apic = new LocalApic({ timeStamp, id: 0, bootstrap: true, clock: new ManualClock(), bus, cpu, pic });
 		for (const [offset, value] of [
 			[0, 0x11],
 			[1, 0x20],
@@ -382,7 +593,7 @@ describe("lapic with the 8259 pair on LINT0", () => {
 		apic.write(LINT0, 4, 0x00700);
 		expect(cpu.interrupt.asserted).toBe(true);
 		apic.write(LINT0, 4, 0x10700);
-		apic.writeBase(0xfee00100);
+		apic.base = 0xfee00100;
 		expect([cpu.interrupt.asserted, apic.acknowledge()]).toEqual([true, 0x24]);
 	});
 

@@ -372,6 +372,35 @@ describe.each(ENGINES)("model-specific registers on the %s engine", (engine) => 
 		);
 	});
 
+	it.each([
+		["off to xAPIC", 0x000, 0x800, true],
+		["off to x2APIC", 0x000, 0xc00, false],
+		["xAPIC to x2APIC", 0x800, 0xc00, true],
+		["x2APIC to xAPIC", 0xc00, 0x800, false],
+		["x2APIC to off", 0xc00, 0x000, true],
+		["x2APIC to x2APIC", 0xc00, 0xc00, true],
+		["xAPIC to x2APIC that is off", 0x800, 0x400, false],
+	])("APIC_BASE goes from %s where the processor may", async (_name, from, to, allowed) => {
+		const guest = await kernel(engine, {
+			code: [...WRMSR, ...RDMSR, HLT],
+			registers: { ecx: MSR.apicBase, edx: 0, eax: (0xfee00000 | to) >>> 0 },
+		});
+		guest.processor.setCpuid(cpuidOf({ model: "max", features: [] }));
+		guest.processor.set64(msrField(MSR.apicBase), BigInt(0xfee00000 + from));
+		expect(faultOf(guest)).toBe(allowed ? -1 : GP);
+		const kept = Number(guest.processor.get64(msrField(MSR.apicBase)));
+		expect(kept - 0xfee00000).toBe(allowed ? to : from);
+	});
+
+	it("x2APIC mode is not there on a processor without it", async () => {
+		const guest = await kernel(engine, {
+			code: [...WRMSR, HLT],
+			registers: { ecx: MSR.apicBase, edx: 0, eax: 0xfee00c00 },
+		});
+		guest.processor.setCpuid(cpuidOf({ model: "pentium3", features: [] }));
+		expect(faultOf(guest)).toBe(GP);
+	});
+
 	it("EFER is there with execute-disable only", async () => {
 		expect(await roundTrip(MSR.efer, 0, 0x800)).toEqual([0, 0x800]);
 		const guest = await kernel(engine, { code: [...RDMSR, HLT], registers: { ecx: MSR.efer } });

@@ -3,6 +3,7 @@ import { fanOut, OrLine } from "../../bus/lines.ts";
 import { IOAPIC_PINS, IoApic } from "../../devices/ioapic.ts";
 import { LocalApic } from "../../devices/lapic.ts";
 import { ApicBus } from "../../devices/lapic-bus.ts";
+import type { TimeStamp } from "../../devices/lapic-timer.ts";
 import { Pic8259Pair } from "../../devices/pic8259-pair.ts";
 import type { PortSpace } from "./port-space.ts";
 
@@ -17,6 +18,9 @@ export interface ProcessorPins {
 	/** The interrupt request, a level. */
 	readonly interrupt: IrqLine;
 	nmi(): void;
+	/** Follows the local APIC's task priority: CR8, 0..15. */
+	taskPriority(value: number): void;
+	timeStamp: TimeStamp;
 	/** Opens (addresses as they are) or closes (address bit 20 is 0) the A20 gate. */
 	a20(open: boolean): void;
 }
@@ -46,11 +50,13 @@ export class Interrupts {
 			id: 0,
 			bootstrap: true,
 			clock,
+			timeStamp: cpu.timeStamp,
 			bus: this.bus,
 			pic: this.pic,
 			moved: apicMoved,
 			cpu: {
 				interrupt: cpu.interrupt,
+				taskPriority: (value) => cpu.taskPriority(value),
 				nmi: () => cpu.nmi(),
 				// There is no system management mode, and the bootstrap processor never waits for a start-up message.
 				smi: () => {},

@@ -30,6 +30,8 @@ export interface CoreImports {
 	readonly ferr: Callee;
 	/** Model-specific register that is the host's: `(state, is write, number)` → 1 where known; value in F.scratch. */
 	readonly msr: Callee;
+	/** The guest wrote CR8: `(state, value)`. */
+	readonly taskPriority: Callee;
 }
 
 /** The core module under construction, and the functions that its parts offer each other by name. */
@@ -50,6 +52,7 @@ export class Core {
 			port: m.import("port", ["i32", "i32", "i32", "i32", "i32"], ["i32"]),
 			ferr: m.import("ferr", ["i32"], []),
 			msr: m.import("msr", ["i32", "i32", "i32"], ["i32"]),
+			taskPriority: m.import("taskPriority", ["i32", "i32"], []),
 		};
 	}
 

@@ -53,6 +53,7 @@ const CORE_FEATURES = [
 	"stibp",
 	"ssbd",
 	"arch-capabilities",
+	"x2apic",
 ] as const satisfies readonly Feature[];
 export type CoreFeature = (typeof CORE_FEATURES)[number];
 

@@ -84,7 +84,7 @@ export function defineMsr(core: Core): void {
 			if (typeof entry.rule === "object" && "command" in entry.rule) f.return(call(core.fn("raise"), st, VECTOR.GP, 0));
 			else give(msrField(entry.number).of(st));
 		});
-		f.if(call(core.imports.msr, st, 0, number), () => give(F.scratch.of(st)));
+		f.if(call(core.fn("hostMsr"), st, rec, 0, number), () => give(F.scratch.of(st)));
 		f.return(call(core.fn("raise"), st, VECTOR.GP, 0));
 	});
 
@@ -97,7 +97,8 @@ export function defineMsr(core: Core): void {
 			const offset = f.let(value.sub(call(core.fn("retired"), st, rec)));
 			adjust.set(f, st, adjust.of(st).add(offset.sub(F.tscOffset.of(st))));
 			F.tscOffset.set(f, st, offset);
-			f.return(STATUS.next);
+			f.drop(call(core.fn("hostMsr"), st, rec, 1, MSR.tsc));
+			f.return(STATUS.stopNext);
 		});
 		for (const [base, segment] of BASES) {
 			f.if(number.eq(base).and(hasFeature(st, "lm")), () => {
@@ -116,15 +117,17 @@ export function defineMsr(core: Core): void {
 			if (rule === "apicBase") keepBootstrap(f, st, value);
 			if (known === MSR.tscAdjust) F.tscOffset.set(f, st, F.tscOffset.of(st).add(value.sub(adjust.of(st))));
 			msrField(known).set(f, st, rule === "low" ? value.and(0xffffffffn) : value);
+			// The deadline of the local APIC's timer comes at another time.
+			if (known === MSR.tscAdjust) f.drop(call(core.fn("hostMsr"), st, rec, 1, MSR.tsc));
 			if (known === MSR.pkrs) f.call(core.fn("flushTlb"), st, 0);
 			if (rule === "apicBase") {
 				F.scratch.set(f, st, value);
-				f.call(core.imports.msr, st, 1, number);
+				f.drop(call(core.fn("hostMsr"), st, rec, 1, number));
 			}
 			f.return(STATUS.stopNext);
 		});
 		F.scratch.set(f, st, value);
-		f.if(call(core.imports.msr, st, 1, number), () => f.return(STATUS.stopNext));
+		f.if(call(core.fn("hostMsr"), st, rec, 1, number), () => f.return(STATUS.stopNext));
 		f.return(call(core.fn("raise"), st, VECTOR.GP, 0));
 	});
 }
@@ -152,11 +155,27 @@ function isAllowed(core: Core, st: Ex, value: Ex, rule: MsrRule): Ex {
 		case "allOrNothing":
 			return value.eqz().or(value.eq(-1n));
 		case "apicBase":
-			return value.and(beyondPhysical(st).or(0xfff & ~(APIC_BASE.bootstrap | APIC_BASE.enable))).eqz();
+			return value
+				.and(beyondPhysical(st).or(0xfff & ~(APIC_BASE.bootstrap | APIC_BASE.extended | APIC_BASE.enable)))
+				.eqz()
+				.and(apicModeAllowed(st, value.wrap()));
 		default:
 			if ("command" in rule) return only(rule.command);
 			return "type" in rule ? only(rule.type | 0xffn).and(type) : only(rule.bits);
 	}
+}
+
+/** x2APIC mode is entered from xAPIC mode only, and left only by switching the APIC off (SDM 3A 11.12.5). */
+function apicModeAllowed(st: Ex, value: Ex): Ex {
+	const { enable, extended } = APIC_BASE;
+	const old = msrField(MSR.apicBase).of(st).wrap();
+	const enters = value.and(extended).ne(0);
+	const possible = value.and(enable).ne(0).and(old.and(enable).ne(0)).and(hasFeature(st, "x2apic"));
+	const leaves = value
+		.and(extended | enable)
+		.eq(enable)
+		.and(old.and(extended).ne(0));
+	return possible.when(enters, leaves.eqz());
 }
 
 /** The bootstrap bit is the processor's own. */

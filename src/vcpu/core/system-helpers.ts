@@ -4,6 +4,7 @@ import { defineDebugRegisters } from "./debug-registers.ts";
 import { defineDivide } from "./divide.ts";
 import { defineFastCall } from "./fast-call.ts";
 import { defineFlagHelpers } from "./flag-helpers.ts";
+import { defineHostCalls } from "./host-calls.ts";
 import { defineMsr } from "./msr.ts";
 import { definePorts } from "./ports.ts";
 import { defineStackHelpers } from "./stack-helpers.ts";
@@ -21,6 +22,7 @@ export function defineSystemHelpers(core: Core): void {
 	defineSystem(core);
 	defineDebugRegisters(core);
 	defineTimeStamp(core);
+	defineHostCalls(core);
 	defineMsr(core);
 	defineCpuid(core);
 	defineFastCall(core);
