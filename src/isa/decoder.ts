@@ -1,5 +1,5 @@
 import type { Feature } from "./features.ts";
-import { formIndex, type OpcodeSet } from "./opcode-set.ts";
+import { formIndex, type OpcodeSet, VEX_256, VEX_MAP } from "./opcode-set.ts";
 import type { Form, Instance, InstructionTable } from "./table.ts";
 
 /** Longest instruction, bytes (SDM 2 2.3.11). */
@@ -51,6 +51,8 @@ export class Decoded {
 	immediateHigh = 0;
 	/** Second immediate, or the selector of a far pointer. */
 	immediate2 = 0;
+	/** Register that VEX.vvvv names. */
+	vvvv = 0;
 	/** A REX prefix makes byte registers 4..7 SPL … DIL. */
 	rex = 0;
 }
@@ -128,9 +130,21 @@ export class Decoder {
 			} else break;
 			rex = 0;
 		}
-		out.rex = rex;
 		let map = 0;
-		if (opcode === 0x0f) {
+		let vex = -1;
+		if ((opcode === 0xc4 || opcode === 0xc5) && (codeSize === 64 || (this.at < end && bytes[this.at]! >= 0xc0))) {
+			if (this.at + (opcode === 0xc4 ? 3 : 2) > end) return "truncated";
+			if (rex !== 0 || operandOverride || out.repeat !== 0 || out.lock) return "undefined";
+			const second = bytes[this.at++]!;
+			const last = opcode === 0xc4 ? bytes[this.at++]! : second & 0x7f;
+			// R, X and B are stored inverted; outside 64-bit mode there are eight registers.
+			rex = codeSize === 64 ? 0x40 | ((~second >> 5) & (opcode === 0xc4 ? 7 : 4)) | ((last >> 4) & 8) : 0;
+			map = VEX_MAP + (opcode === 0xc4 ? second & 0x1f : 1);
+			if (map <= VEX_MAP || map > VEX_MAP + 3) return "undefined";
+			out.vvvv = (~last >> 3) & (codeSize === 64 ? 15 : 7);
+			vex = last;
+			opcode = bytes[this.at++]!;
+		} else if (opcode === 0x0f) {
 			if (this.at >= end) return "truncated";
 			opcode = bytes[this.at++]!;
 			map = 1;
@@ -140,13 +154,16 @@ export class Decoder {
 				opcode = bytes[this.at++]!;
 			}
 		}
+		out.rex = rex;
 		const slot = this.opcodes(codeSize === 64).maps[map]?.[opcode];
 		if (!slot) return "undefined";
-		const prefixClass = out.repeat === 0xf3 ? 2 : out.repeat === 0xf2 ? 3 : operandOverride ? 1 : 0;
+		// VEX.pp counts as prefix classes do: none, 66, F3, F2.
+		const prefixClass =
+			vex >= 0 ? vex & 3 : out.repeat === 0xf3 ? 2 : out.repeat === 0xf2 ? 3 : operandOverride ? 1 : 0;
 		let form: Form | undefined;
 		let mod = 3;
 		let rm = 0;
-		const wide = (rex & 8) << 3;
+		const wide = vex >= 0 ? ((vex & 0x80) >> 1) + (vex & 4 ? VEX_256 : 0) : (rex & 8) << 3;
 		if (slot.hasModrm) {
 			if (this.at >= end) return "truncated";
 			const modrm = bytes[this.at++]!;
@@ -162,6 +179,7 @@ export class Decoder {
 		}
 		if (!form) return "undefined";
 		const { options } = form;
+		if (vex >= 0 && !form.usesVvvv && out.vvvv !== 0) return "undefined";
 		if (out.reg > 7 && form.registers !== "general") {
 			if (form.registers === "segment") out.reg &= 7;
 			else if (options.reg?.includes(out.reg) !== true) return "undefined";
@@ -209,7 +227,7 @@ export class Decoder {
 					const sib = bytes[this.at++]!;
 					baseField = sib & 7;
 					const index = ((sib >> 3) & 7) | ((rex & 2) << 2);
-					out.index = index === 4 ? -1 : index;
+					out.index = index === 4 && !options.vsib ? -1 : index;
 					out.scale = out.index < 0 ? 0 : sib >> 6;
 				}
 				if (mod === 0 && baseField === 5) {
@@ -224,6 +242,7 @@ export class Decoder {
 			}
 			rm = 0;
 		}
+		if (options.vsib && (out.index < 0 || !distinct(out.reg, out.index, out.vvvv))) return "undefined";
 		if (options.popsFirst && out.base === 4) out.displacement += size / 8;
 		out.rm = rm | ((rex & 1) << 3);
 		out.segment = segment >= 0 ? segment : stackBased ? 2 : 3;
@@ -249,6 +268,7 @@ export class Decoder {
 			if (count === 1) value = operand.signed ? (bytes[this.at++]! << 24) >> 24 : bytes[this.at++]!;
 			else if (count === 2) value = operand.signed ? (this.u16() << 16) >> 16 : this.u16();
 			else value = operand.signed ? this.u32() | 0 : this.u32();
+			if (operand.kind === "selector") value = (value >> 4) & (codeSize === 64 ? 15 : 7);
 			if (first) {
 				out.immediate = value;
 				out.immediateHigh = count === 8 ? this.u32() : operand.signed ? value >> 31 : 0;
@@ -291,6 +311,10 @@ export class Decoder {
 		this.at += 4;
 		return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 	}
+}
+
+function distinct(a: number, b: number, c: number): boolean {
+	return a !== b && a !== c && b !== c;
 }
 
 /** Name of a byte register by number, without REX: AL … BH. */

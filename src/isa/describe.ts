@@ -81,6 +81,9 @@ const CHECKS: Record<Check, string> = {
 	not64: "#UD in 64-bit mode",
 	fpuNoWait: "#NM where CR0.EM or CR0.TS is set",
 	fpu: "#NM where CR0.EM or CR0.TS is set; #MF where an unmasked x87 exception waits",
+	sse: "#UD with CR0.EM or without CR4.OSFXSR, #NM with CR0.TS",
+	avx: "#UD without CR4.OSXSAVE or with XCR0[2:1] other than 3, #NM with CR0.TS",
+	mmx: "#UD with CR0.EM, #NM with CR0.TS, #MF where an x87 exception waits",
 };
 
 function describeForms(family: Family, forms: readonly Form[]): string {

@@ -4,13 +4,18 @@ import { type Decoded, isHighByte, RIP_RELATIVE } from "./decoder.ts";
 import { Expr, FLAG_BITS, type Flag, type StateName, type Width } from "./expr.ts";
 import { conditionRule, type FlagValues, flagRule, packFlags } from "./flags.ts";
 import type { Operand } from "./operand.ts";
+import { PURE } from "./pure.ts";
 import { RBP, RSP, SEGMENT } from "./registers.ts";
 import type { FlagUpdate, Load, Meaning, Store } from "./semantics.ts";
+import { vectorValue } from "./vector-value.ts";
 
 /** What an instruction sees of a processor, and changes. Values are unsigned. */
 export interface EvaluatorState {
 	/** The general registers by number, 64 bits each. */
 	readonly registers: bigint[];
+	/** YMM registers by number, 256 bits each, and MMX registers; needed where an instruction has such operands. */
+	readonly vectors?: bigint[];
+	readonly mmx?: bigint[];
 	/** EFLAGS; only the six arithmetic flags are looked at and changed. */
 	flags: number;
 	/** Offset of the instruction in its code segment, then of the next. */
@@ -87,6 +92,8 @@ class Evaluation {
 		const { kind, width, register } = this.operands[operand]!;
 		let number = register;
 		if (kind === "reg") number = this.decoded.reg;
+		else if (kind === "vvvv") number = this.decoded.vvvv;
+		else if (kind === "selector") number = this.decoded.immediate;
 		else if (kind === "rm" || kind === "opcodeReg") number = this.decoded.rm;
 		const high = width === 8 && kind !== "fixed" && isHighByte(number, this.decoded.rex);
 		return { register: high ? number - 4 : number, high };
@@ -101,6 +108,21 @@ class Evaluation {
 		const shift = high ? 8n : 0n;
 		const mask = ((1n << BigInt(width)) - 1n) << shift;
 		registers[register] = width >= 32 ? value : (registers[register]! & ~mask) | (value << shift);
+	}
+
+	/** The registers that an operand outside the general ones is one of. */
+	private bank(bank: "vector" | "mmx"): bigint[] {
+		const registers = bank === "vector" ? this.state.vectors : this.state.mmx;
+		assert(registers, `${bank} registers`);
+		return registers;
+	}
+
+	/** Number of a vector or MMX register operand. */
+	private bankPlace(operand: number): { registers: bigint[]; register: number } | undefined {
+		const { bank } = this.operands[operand]!;
+		if (bank === "general") return undefined;
+		const { register } = this.place(operand);
+		return { registers: this.bank(bank), register: bank === "mmx" ? register & 7 : register };
 	}
 
 	private isMemory(operand: number): boolean {
@@ -137,8 +159,10 @@ class Evaluation {
 			else if (this.isMemory(load.operand))
 				value = this.state.load(this.decoded.segment, this.effectiveAddress(), bytes, load.modify);
 			else {
+				const other = this.bankPlace(load.operand);
 				const { register: number, high } = this.place(load.operand);
-				value = this.readRegister(number, load.width, high);
+				if (other) value = BigInt.asUintN(load.width, other.registers[other.register]!);
+				else value = this.readRegister(number, load.width as Width, high);
 			}
 		} else if (load.kind === "memory")
 			value = this.state.load(this.segment(load.segment), this.value(load.offset), bytes, load.modify);
@@ -160,10 +184,12 @@ class Evaluation {
 		const stores = meaning.stores
 			.filter((store) => store.kind !== "operand" || !store.when || this.value(store.when))
 			.map((store) => this.stored(store));
-		const writes = meaning.writes.map(({ operand, value }) => ({
+		const writes = meaning.writes.map(({ operand, value, high }) => ({
 			...this.place(operand),
 			value: this.value(value),
 			width: value.width,
+			bank: this.bankPlace(operand),
+			upper: high && this.value(high),
 		}));
 		const registers = meaning.registers.map(({ register, high, value }) => ({
 			register,
@@ -180,15 +206,24 @@ class Evaluation {
 
 		for (const { segment, offset, bytes, value } of stores) state.store(segment, offset, bytes, value);
 		if (pointer !== undefined) state.registers[RSP] = pointer;
-		for (const { register, value, width, high } of [...registers, ...writes])
-			this.writeRegister(register, value, width, high);
+		for (const { register, value, width, high } of registers) this.writeRegister(register, value, width, high);
+		for (const { register, value, width, high, bank, upper } of writes) {
+			if (!bank) {
+				this.writeRegister(register, value, width, high);
+				continue;
+			}
+			let whole = (bank.registers[bank.register]! & ~((1n << BigInt(width)) - 1n)) | value;
+			if (upper !== undefined) whole = BigInt.asUintN(128, whole) | (upper << 128n);
+			bank.registers[bank.register] = whole;
+		}
 		if (flags !== undefined) state.flags = (state.flags & ~ARITHMETIC_FLAGS) | flags;
 		state.ip = ip;
 	}
 
 	private stored(store: Store): { segment: number; offset: bigint; bytes: number; value: bigint } {
-		const bytes = store.value.width / 8;
-		const value = this.value(store.value);
+		const high = store.kind === "operand" ? store.high : undefined;
+		const bytes = high ? 32 : store.value.width / 8;
+		const value = this.value(store.value) | (high ? this.value(high) << 128n : 0n);
 		if (store.kind === "operand")
 			return { segment: this.decoded.segment, offset: this.effectiveAddress(), bytes, value };
 		if (store.kind === "memory")
@@ -245,7 +280,7 @@ class Evaluation {
 			case "const":
 				return node.value;
 			case "load":
-				return this.loaded[node.index]!;
+				return node.half ? this.loaded[node.index]! >> 128n : this.loaded[node.index]!;
 			case "register":
 				return this.readRegister(node.register, width, node.high);
 			case "immediate":
@@ -279,6 +314,16 @@ class Evaluation {
 				return this.signed(node.a);
 			case "unary":
 				return unaryValue(node.op, this.value(node.a), width);
+			case "vector":
+				return vectorValue(
+					node.op,
+					node.args.map((arg) => this.value(arg)),
+					node.lanes,
+				);
+			case "pure": {
+				const value: (...args: bigint[]) => bigint = PURE[node.name].value;
+				return value(...node.args.map((arg) => this.value(arg)));
+			}
 			case "compare":
 				return compareValues(node.op, this.value(node.a), this.value(node.b), node.a.width) ? 1n : 0n;
 			case "binary":

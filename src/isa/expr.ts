@@ -1,8 +1,13 @@
 import { assert } from "../base/errors.ts";
 import { binaryValue, compareValues, unaryValue } from "./arithmetic.ts";
+import type { PureName } from "./pure.ts";
+import type { VectorOp } from "./vector.ts";
 
-/** Widths of values in bits; 1 is a truth value. Values are unsigned, modulo 2^width. */
-export type Width = 1 | 8 | 16 | 32 | 64;
+/**
+ * Widths of values in bits; 1 is a truth value. Values are unsigned, modulo 2^width. Of arithmetic, 128 bits know `and`,
+ * `or`, `xor`, `not`, `select`, and resizing from and to 32 and 64 bits; the rest is in vector.ts.
+ */
+export type Width = 1 | 8 | 16 | 32 | 64 | 128;
 
 export type UnaryOp = "not" | "neg" | "ctz" | "clz" | "popcnt" | "bswap";
 export type BinaryOp =
@@ -35,8 +40,8 @@ export type StateName = "cr0" | "ldtrSelector" | "trSelector" | "cpl";
 
 export type Node =
 	| { readonly kind: "const"; readonly value: bigint }
-	/** The n-th value that the instruction loads: a register or memory operand, a popped word. */
-	| { readonly kind: "load"; readonly index: number }
+	/** The n-th value that the instruction loads: a register or memory operand, a popped word; `half`: bits 255:128 of it. */
+	| { readonly kind: "load"; readonly index: number; readonly half?: 1 }
 	/** A register named by the instruction itself; `high` picks AH, CH, DH, BH. */
 	| { readonly kind: "register"; readonly register: number; readonly high: boolean }
 	/** An immediate operand, extended to the node's width; of a far pointer the offset, and as operand + 1 the selector. */
@@ -65,7 +70,16 @@ export type Node =
 	| { readonly kind: "binary"; readonly op: BinaryOp; readonly a: Expr; readonly b: Expr }
 	| { readonly kind: "compare"; readonly op: CompareOp; readonly a: Expr; readonly b: Expr }
 	| { readonly kind: "select"; readonly condition: Expr; readonly a: Expr; readonly b: Expr }
-	| { readonly kind: "zext" | "sext" | "trunc"; readonly a: Expr };
+	| { readonly kind: "zext" | "sext" | "trunc"; readonly a: Expr }
+	/** WebAssembly's operation of that name; `lanes` are its immediates (vector.ts). */
+	| {
+			readonly kind: "vector";
+			readonly op: VectorOp;
+			readonly args: readonly Expr[];
+			readonly lanes: readonly number[];
+	  }
+	/** A function of values alone that the core has (pure.ts). */
+	| { readonly kind: "pure"; readonly name: PureName; readonly args: readonly Expr[] };
 
 export type ExprArg = Expr | number | bigint;
 
@@ -261,6 +275,9 @@ export function children({ node }: Expr): readonly Expr[] {
 			return [node.a, node.b];
 		case "select":
 			return [node.condition, node.a, node.b];
+		case "vector":
+		case "pure":
+			return node.args;
 		default:
 			return [];
 	}

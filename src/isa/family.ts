@@ -16,7 +16,13 @@ export type Check =
 	| "not64"
 	/** #NM where CR0.EM or CR0.TS is set; `fpu` also #MF where an unmasked x87 exception waits (SDM 1 8.6). */
 	| "fpuNoWait"
-	| "fpu";
+	| "fpu"
+	/** SSE must be on: #UD with CR0.EM or without CR4.OSFXSR, #NM with CR0.TS (SDM 3A 2.5). */
+	| "sse"
+	/** AVX must be on: #UD without CR4.OSXSAVE or with XCR0[2:1] other than 3, #NM with CR0.TS (SDM 2 2.7). */
+	| "avx"
+	/** #UD with CR0.EM, #NM with CR0.TS, #MF where an x87 exception waits (SDM 3A 12). */
+	| "mmx";
 
 /** Facts about one encoding beyond its bytes and operands. */
 export interface FormOptions {
@@ -30,6 +36,12 @@ export interface FormOptions {
 	readonly feature?: Feature;
 	/** The meaning depends on the operand size although no operand shows it. */
 	readonly sized?: boolean;
+	/** A vector in memory must be aligned to its size, else #GP(0); without VEX this is so where nothing else is said. */
+	readonly aligned?: boolean;
+	/** Vector index in the SIB byte, which must be there (SDM 2 2.3.12); the three vector registers must differ. */
+	readonly vsib?: boolean;
+	/** Which of the checks `sse`, `avx`, `mmx` applies where operands do not tell. */
+	readonly state?: "sse" | "avx" | "mmx" | "none";
 	/** Values of ModRM.reg that exist (with `/r`); all if absent. */
 	readonly reg?: readonly number[];
 }

@@ -1,5 +1,6 @@
 import { binaryValue, compareValues, unaryValue } from "./arithmetic.ts";
 import type { Expr } from "./expr.ts";
+import { vectorValue } from "./vector-value.ts";
 
 /**
  * Value of an expression that depends on nothing but constants and immediates, or `undefined`. An engine that knows an
@@ -28,6 +29,15 @@ export function knownValue(expr: Expr, immediate: (operand: number) => bigint): 
 		case "select": {
 			const condition = knownValue(node.condition, immediate);
 			return condition === undefined ? undefined : knownValue(condition ? node.a : node.b, immediate);
+		}
+		case "vector": {
+			const args: bigint[] = [];
+			for (const arg of node.args) {
+				const value = knownValue(arg, immediate);
+				if (value === undefined) return undefined;
+				args.push(value);
+			}
+			return vectorValue(node.op, args, node.lanes);
 		}
 		case "zext":
 		case "sext":

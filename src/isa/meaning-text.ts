@@ -54,7 +54,7 @@ const HIGH_BYTES = ["AH", "CH", "DH", "BH"];
 export function registerName(number: number, width: Width, high = false): string {
 	const name = (GPR[number] ?? "").toUpperCase();
 	if (high) return HIGH_BYTES[number] ?? "";
-	if (number >= 8) return name + { 1: "", 8: "L", 16: "W", 32: "D", 64: "" }[width];
+	if (number >= 8) return name + { 1: "", 8: "L", 16: "W", 32: "D", 64: "", 128: "" }[width];
 	if (width === 8) return LOW_BYTES[number] ?? "";
 	return width === 64 ? name : width === 32 ? `E${name.slice(1)}` : name.slice(1);
 }
@@ -89,13 +89,15 @@ class MeaningText {
 		}
 		if (helper) this.say(`${helper.name}(${helper.args.map((arg) => this.text(arg)).join(", ")})`);
 		for (const store of stores) {
-			const value = this.top(store.value);
+			const high = store.kind === "operand" && store.high ? `${this.top(store.high)} : ` : "";
+			const value = high + this.top(store.value);
 			if (store.kind === "operand") this.say(`${this.operand(store.operand)} ← ${value}`, store.when);
 			else if (store.kind === "memory")
 				this.say(`${this.place(store.segment, store.offset, store.value.width)} ← ${value}`);
 			else this.say(`stack${store.value.width}[${store.delta}] ← ${value}`);
 		}
-		for (const { operand, value } of writes) this.say(`${this.operand(operand)} ← ${this.top(value)}`);
+		for (const { operand, value, high } of writes)
+			this.say(`${this.operand(operand)} ← ${high ? `${this.top(high)} : ` : ""}${this.top(value)}`);
 		for (const { register, high, value } of registers)
 			this.say(`${registerName(register, value.width, high)} ← ${this.top(value)}`);
 		this.stackPointer();
@@ -201,7 +203,7 @@ class MeaningText {
 			case "const":
 				return node.value < 10n ? `${node.value}` : `0x${node.value.toString(16)}`;
 			case "load":
-				return this.load(this.meaning.loads[node.index]);
+				return this.load(this.meaning.loads[node.index], node.half);
 			case "register":
 				return registerName(node.register, width, node.high);
 			case "immediate": {
@@ -240,9 +242,17 @@ class MeaningText {
 				return `(${this.text(node.a)} ${word(node.op, width)} ${this.right(node.op, node.b)})`;
 			case "compare":
 				return `(${this.text(node.a)} ${COMPARE[node.op]} ${this.text(node.b)})`;
+			case "vector":
+				return `${node.op}${node.lanes.length > 0 ? `[${node.lanes.join(" ")}]` : ""}(${this.list(node.args)})`;
+			case "pure":
+				return `${node.name}(${this.list(node.args)})`;
 			case "select":
 				return `(${this.text(node.condition)} ? ${this.text(node.a)} : ${this.text(node.b)})`;
 		}
+	}
+
+	private list(args: readonly Expr[]): string {
+		return args.map((arg) => this.top(arg)).join(", ");
 	}
 
 	/** Second operand; counts of shifts and rotates in decimal. */
@@ -251,9 +261,9 @@ class MeaningText {
 		return this.text(b);
 	}
 
-	private load(load: Load | undefined): string {
+	private load(load: Load | undefined, half?: 1): string {
 		assert(load, "a load");
-		if (load.kind === "operand") return this.operand(load.operand);
+		if (load.kind === "operand") return `${this.operand(load.operand)}${half ? ".high" : ""}`;
 		if (load.kind === "memory") return this.place(load.segment, load.offset, load.width);
 		return load.kind === "frame" ? `stack${load.width}[BP]` : `stack${load.width}[${load.delta}]`;
 	}

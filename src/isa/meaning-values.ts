@@ -10,8 +10,13 @@ export function* meaningValues(meaning: Meaning): Generator<Expr> {
 		if (store.kind === "memory") yield store.offset;
 		if (store.kind === "operand" && store.when) yield store.when;
 		yield store.value;
+		if (store.kind === "operand" && store.high) yield store.high;
 	}
-	for (const { value } of [...writes, ...registers]) yield value;
+	for (const { value, high } of writes) {
+		yield value;
+		if (high) yield high;
+	}
+	for (const { value } of registers) yield value;
 	if (flags) {
 		yield flags.a;
 		if (flags.b) yield flags.b;

@@ -1,7 +1,7 @@
 import type { OpcodeSlot } from "./opcode-set.ts";
 import type { Form, InstructionTable } from "./table.ts";
 
-const MAP_NAMES = ["one-byte opcodes", "0F", "0F 38", "0F 3A"];
+const MAP_NAMES = ["one-byte opcodes", "0F", "0F 38", "0F 3A", "", "VEX 0F", "VEX 0F 38", "VEX 0F 3A"];
 const MAP_PREFIX = ["", "0F ", "0F 38 ", "0F 3A "];
 const PREFIX_NAMES = ["", "66 ", "F3 ", "F2 "];
 
@@ -55,6 +55,11 @@ function list(map: number, slots: readonly (OpcodeSlot | undefined)[]): string[]
 		if (!slot) continue;
 		for (const form of distinct(slot)) {
 			const places = [...slot.forms.entries()].filter(([, other]) => other === form).map(([place]) => place);
+			if (form.encoding.vex) {
+				const name = `${form.family.name} ${form.operandCodes.join(", ")}`;
+				lines.push(`${form.encoding.text.padEnd(32)} ${name}`);
+				continue;
+			}
 			const prefixes = new Set(places.map((place) => (place >> 4) & 3));
 			// All four prefixes, or the one that the encoding demands: anything else is a form that another one limits.
 			const prefix = form.encoding.prefix > 0 ? PREFIX_NAMES[[...prefixes][0] ?? 0] : "";

@@ -1,4 +1,5 @@
 import { assert } from "../base/errors.ts";
+import type { Vex } from "./encoding.ts";
 import type { Feature } from "./features.ts";
 import type { Form } from "./table.ts";
 
@@ -12,11 +13,16 @@ export interface OpcodeSlot {
 const PREFIX_CLASS = { 0: 0, 102: 1, 243: 2, 242: 3 } as const;
 const INDICES = 128;
 
+/** Opcode maps of VEX encodings follow those without. */
+export const VEX_MAP = 4;
+/** Added to the index of a form with VEX.L set, and to the number of indices. */
+export const VEX_256 = INDICES;
+
 /**
  * Place of a form in {@link OpcodeSlot.forms}.
  * @param prefixClass 0 none, 1 66, 2 F3, 3 F2.
  * @param reg ModRM.reg, plus 8 where ModRM.mod is 3; without ModRM, 8 where REX.B is set, else 0.
- * @param wide 64 where REX.W is set, else 0.
+ * @param wide 64 where REX.W or VEX.W is set, else 0; {@link VEX_256} more where VEX.L is.
  */
 export function formIndex(prefixClass: number, reg: number, wide: number): number {
 	return wide + prefixClass * 16 + reg;
@@ -24,8 +30,8 @@ export function formIndex(prefixClass: number, reg: number, wide: number): numbe
 
 /** Which form each opcode is, in 64-bit mode or outside of it, where some features exist and others do not. */
 export class OpcodeSet {
-	/** By opcode map and opcode byte. */
-	readonly maps: readonly (OpcodeSlot | undefined)[][] = [[], [], [], []];
+	/** By opcode map ({@link VEX_MAP} added for VEX) and opcode byte. */
+	readonly maps: readonly (OpcodeSlot | undefined)[][] = [[], [], [], [], [], [], [], []];
 	private readonly long: boolean;
 
 	/** @param features those that exist; absent: all. */
@@ -39,12 +45,12 @@ export class OpcodeSet {
 	}
 
 	private claim(form: Form): void {
-		const { map, opcode, plusRegister, exact } = form.encoding;
-		const slots = this.maps[map] ?? [];
+		const { map, opcode, plusRegister, exact, vex } = form.encoding;
+		const slots = this.maps[map + (vex ? VEX_MAP : 0)] ?? [];
 		for (let register = 0; register < (plusRegister ? 8 : 1); register++) {
 			const slot: OpcodeSlot = slots[opcode + register] ?? {
 				hasModrm: form.mod !== "none",
-				forms: new Array(INDICES).fill(undefined),
+				forms: new Array(vex ? INDICES + VEX_256 : INDICES).fill(undefined),
 				exact: undefined,
 			};
 			slots[opcode + register] = slot;
@@ -60,7 +66,7 @@ export class OpcodeSet {
 
 	private claimIndices(slot: OpcodeSlot, form: Form): void {
 		const { encoding } = form;
-		for (const wide of this.long ? (encoding.rexW ? [64] : [0, 64]) : [0]) {
+		for (const wide of encoding.vex ? vexIndices(encoding.vex) : this.long ? (encoding.rexW ? [64] : [0, 64]) : [0]) {
 			for (const prefixClass of prefixClasses(form)) {
 				for (const reg of registersOf(form, this.long)) {
 					const index = formIndex(prefixClass, reg, wide);
@@ -79,6 +85,12 @@ export class OpcodeSet {
 			}
 		}
 	}
+}
+
+/** Third arguments of {@link formIndex} that a VEX form takes. */
+function vexIndices({ l, w }: Vex): number[] {
+	const widths = w === undefined ? [0, 64] : [w * 64];
+	return (l === undefined ? [0, 1] : [l]).flatMap((bit) => widths.map((wide) => bit * VEX_256 + wide));
 }
 
 function prefixClasses({ encoding }: Form): readonly number[] {

@@ -8,7 +8,9 @@ export type OperandSize = 16 | 32 | 64;
 /**
  * Operand codes of SDM 2 appendix A.2, as far as the integer set needs them, plus:
  * R and M restrict ModRM to a register or to memory; Z is the register in the low three bits of the opcode;
- * sIb is an immediate byte sign-extended to the operand size; RvMw is a register of operand size or a 16-bit memory word.
+ * sIb is an immediate byte sign-extended to the operand size; RvMw is a register of operand size or a 16-bit memory word,
+ * RyMb and RyMw a register of 32 or 64 bits or 8 or 16 of memory.
+ * Vector operands have the widths of the appendix: those of x, ps and pd go by VEX.L, dq is 128 and qq 256 bits.
  * X and Y are the memory of string instructions at DS:rSI and ES:rDI; their meanings are helpers.
  * Fixed registers and the constant 1 are spelled as in the manual.
  */
@@ -32,6 +34,10 @@ export type OperandKind =
 	| "sreg"
 	| "creg"
 	| "dreg"
+	/** VEX.vvvv: a vector register (H) or a general one (B). */
+	| "vvvv"
+	/** Vector register in the upper half of an immediate byte (L). */
+	| "selector"
 	/** A general register that the encoding implies. */
 	| "fixed"
 	/** A segment register that the encoding implies: `register` is its number. */
@@ -43,8 +49,12 @@ export type OperandKind =
 export interface Operand {
 	readonly code: OperandCode;
 	readonly kind: OperandKind;
+	/** Which registers it may be. */
+	readonly bank: "general" | "vector" | "mmx";
 	/** Width in bits at this operand size; 0 where memory is only addressed (M) or for a far pointer in memory. */
 	readonly width: Width | 0;
+	/** 2: an operand of 256 bits, handled in halves of 128. */
+	readonly halves: 1 | 2;
 	/** Bytes of the immediate, 0 if none. */
 	readonly immediateBytes: number;
 	/** Sign-extended to the operand size. */
@@ -81,9 +91,17 @@ function widthOf(letter: string, size: OperandSize): Width | 0 {
 		case "w":
 			return 16;
 		case "d":
+		case "ss":
 			return 32;
 		case "q":
+		case "sd":
 			return 64;
+		case "x":
+		case "ps":
+		case "pd":
+		case "dq":
+		case "qq":
+			return 128;
 		case "v":
 			return size;
 		case "z":
@@ -97,15 +115,25 @@ function widthOf(letter: string, size: OperandSize): Width | 0 {
 
 /** Whether the meaning of `code` depends on the operand size. */
 export function isSized(code: OperandCode): boolean {
-	return /[vzyp]$|^sIb$|^[re]AX$|^J|^Ma$|^RvMw$/.test(code);
+	return /[vzyp]$|^sIb$|^[re]AX$|^J|^Ma$|^R[vy]M[bw]$/.test(code);
 }
 
+/** Bits of a vector: what VEX.L chooses; 128 without VEX. */
+export type VectorLength = 128 | 256;
+
 /** Reads an operand code for one operand size; `rm` tells where a ModRM operand lies. */
-export function parseOperand(code: OperandCode, size: OperandSize, rm?: "register" | "memory" | "none"): Operand {
+export function parseOperand(
+	code: OperandCode,
+	size: OperandSize,
+	rm?: "register" | "memory" | "none",
+	length: VectorLength = 128,
+): Operand {
 	const make = (kind: OperandKind, width: Width | 0, rest: Partial<Operand> = {}): Operand => ({
 		code,
 		kind,
+		bank: "general",
 		width,
+		halves: /^.(qq|x|ps|pd)$/.test(code) && (length === 256 || code.endsWith("qq")) ? 2 : 1,
 		immediateBytes: 0,
 		signed: false,
 		register: 0,
@@ -118,6 +146,8 @@ export function parseOperand(code: OperandCode, size: OperandSize, rm?: "registe
 	const segment = IMPLIED_SEGMENT[code];
 	if (segment !== undefined) return make("fixedSegment", 16, { register: segment });
 	if (code === "RvMw") return make("rm", rm === "memory" ? 16 : size);
+	const split = /^RyM([bw])$/.exec(code);
+	if (split) return make("rm", widthOf(rm === "memory" ? (split[1] ?? "") : "y", size));
 	if (code === "sIb") return make("immediate", size, { immediateBytes: 1, signed: true });
 	const letter = code[0] ?? "";
 	const width = widthOf(code.slice(1), size);
@@ -128,6 +158,24 @@ export function parseOperand(code: OperandCode, size: OperandSize, rm?: "registe
 			return make("rm", width, { mod: "memory" });
 		case "R":
 			return make("rm", width, { mod: "register" });
+		case "V":
+			return make("reg", width, { bank: "vector" });
+		case "W":
+			return make("rm", width, { bank: "vector" });
+		case "U":
+			return make("rm", width, { bank: "vector", mod: "register" });
+		case "H":
+			return make("vvvv", width, { bank: "vector" });
+		case "L":
+			return make("selector", width, { bank: "vector", immediateBytes: 1 });
+		case "P":
+			return make("reg", width, { bank: "mmx" });
+		case "Q":
+			return make("rm", width, { bank: "mmx" });
+		case "N":
+			return make("rm", width, { bank: "mmx", mod: "register" });
+		case "B":
+			return make("vvvv", width);
 		case "G":
 			return make("reg", width);
 		case "Z":

@@ -3,11 +3,18 @@ import { constant, Expr, type ExprArg, FLAG_BITS, type Flag, type StateName, typ
 import type { FlagKind } from "./flags.ts";
 import type { Operand, OperandSize } from "./operand.ts";
 import { RSP, SEGMENT, VECTOR, type VectorName } from "./registers.ts";
+import { withLane } from "./vector.ts";
+
+/** Keys of upper halves in a read cache, above all operand numbers. */
+const HIGH = 16;
+
+/** Bits of an access; one of 256 yields two values of 128. */
+export type AccessWidth = Width | 256;
 
 /** Values that an instruction fetches before it does anything else; each may fault. */
 export type Load =
 	/** Operand `operand`; `modify`: the same memory is stored to later, so it must be writable now. */
-	| { readonly kind: "operand"; readonly operand: number; readonly width: Width; modify: boolean }
+	| { readonly kind: "operand"; readonly operand: number; readonly width: AccessWidth; modify: boolean }
 	/** `width` bits at `offset` of segment `segment` (number or the memory operand's own). */
 	| {
 			readonly kind: "memory";
@@ -22,8 +29,14 @@ export type Load =
 	| { readonly kind: "frame"; readonly width: Width };
 
 export type Store =
-	/** With `when`, memory is only touched where it holds (ARPL). */
-	| { readonly kind: "operand"; readonly operand: number; readonly value: Expr; readonly when: Expr | undefined }
+	/** With `when`, memory is only touched where it holds (ARPL). `high`: bits 255:128. */
+	| {
+			readonly kind: "operand";
+			readonly operand: number;
+			readonly value: Expr;
+			readonly high?: Expr | undefined;
+			readonly when: Expr | undefined;
+	  }
 	| {
 			readonly kind: "memory";
 			readonly segment: number | "operand";
@@ -54,8 +67,11 @@ export interface Meaning {
 		readonly errorCode: number | undefined;
 	}[];
 	readonly stores: Store[];
-	/** Register operands. */
-	readonly writes: { readonly operand: number; readonly value: Expr }[];
+	/**
+	 * Register operands. Of a vector register, a value narrower than 128 bits leaves the bits above alone; `high` goes into
+	 * bits 255:128, which without it stay as they are.
+	 */
+	readonly writes: { readonly operand: number; readonly value: Expr; readonly high?: Expr | undefined }[];
 	readonly registers: { readonly register: number; readonly high: boolean; readonly value: Expr }[];
 	flags: FlagUpdate | undefined;
 	jump: { readonly target: Expr; readonly when: Expr | undefined } | undefined;
@@ -78,6 +94,10 @@ export class Semantics {
 	readonly operands: readonly Operand[];
 	/** `rm` operands are registers in this variant, or memory. */
 	readonly rm: "register" | "memory" | "none";
+	/** Encoded with VEX: writing a vector register clears its bits above the result. */
+	readonly vex: boolean;
+	/** 2 where vectors have 256 bits. */
+	readonly halves: 1 | 2;
 	readonly result: Meaning = {
 		loads: [],
 		faults: [],
@@ -93,10 +113,12 @@ export class Semantics {
 	};
 	private readonly readCache = new Map<number, Expr>();
 
-	constructor(size: OperandSize, operands: readonly Operand[], rm: "register" | "memory" | "none") {
+	constructor(size: OperandSize, operands: readonly Operand[], rm: "register" | "memory" | "none", vex = false) {
 		this.size = size;
 		this.operands = operands;
 		this.rm = rm;
+		this.vex = vex;
+		this.halves = operands.some(({ halves }) => halves === 2) ? 2 : 1;
 	}
 
 	private operand(index: number): Operand {
@@ -118,7 +140,7 @@ export class Semantics {
 		return width;
 	}
 
-	/** Value of operand `index`. */
+	/** Value of operand `index`; of one of 256 bits, its lower half. */
 	read(index: number): Expr {
 		const known = this.readCache.get(index);
 		if (known) return known;
@@ -130,15 +152,44 @@ export class Semantics {
 		else if (operand.kind === "relative")
 			value = this.nextIp().add(new Expr(width, { kind: "immediate", operand: index, signed: true }));
 		else if (operand.kind === "one") value = constant(8, 1);
+		else if (operand.halves === 2) return this.readHalf(index, 0);
 		else value = this.load({ kind: "operand", operand: index, width, modify: false });
 		this.readCache.set(index, value);
+		return value;
+	}
+
+	/** Bits 127:0 or 255:128 of vector operand `index`. */
+	readHalf(index: number, half: number): Expr {
+		if (this.operand(index).halves === 1) {
+			assert(half === 0, `operand ${index} has one half`);
+			return this.read(index);
+		}
+		const low = this.once(~index, () => this.load({ kind: "operand", operand: index, width: 256, modify: false }));
+		if (half === 0) return low;
+		assert(low.node.kind === "load", "a load");
+		const { index: number } = low.node;
+		return this.once(HIGH + index, () => new Expr(128, { kind: "load", index: number, half: 1 }));
+	}
+
+	/** Bits 127:0 of vector register operand `index`, whatever its code says. */
+	readWhole(index: number): Expr {
+		const { width, halves } = this.operand(index);
+		if (width === 128 || halves === 2) return this.readHalf(index, 0);
+		assert(!this.isMemory(index), `operand ${index} is a register`);
+		return this.once(~index, () => this.load({ kind: "operand", operand: index, width: 128, modify: false }));
+	}
+
+	private once(key: number, make: () => Expr): Expr {
+		const value = this.readCache.get(key) ?? make();
+		this.readCache.set(key, value);
 		return value;
 	}
 
 	private load(load: Load): Expr {
 		this.result.loads.push(load);
 		assert(load.width !== 1, "width of a load");
-		return new Expr(load.width, { kind: "load", index: this.result.loads.length - 1 });
+		const width = load.width === 256 ? 128 : load.width;
+		return new Expr(width, { kind: "load", index: this.result.loads.length - 1 });
 	}
 
 	/** Immediate operand, zero-extended to `width` whatever its code says. */
@@ -161,6 +212,57 @@ export class Semantics {
 		for (const load of this.result.loads)
 			if (load.kind === "operand" && load.operand === index && !when) load.modify = true;
 		this.result.stores.push({ kind: "operand", operand: index, value, when });
+	}
+
+	/**
+	 * Gives vector operand `index` a new value: lower half, upper half. A register written with VEX is cleared above the
+	 * value, which is then of 128 bits; without VEX the bits above stay.
+	 */
+	writeVector(index: number, value: Expr, high?: Expr): void {
+		const operand = this.operand(index);
+		if (this.isMemory(index)) {
+			assert(value.width === operand.width && (high !== undefined) === (operand.halves === 2), `operand ${index}`);
+			this.result.stores.push({ kind: "operand", operand: index, value, high, when: undefined });
+			return;
+		}
+		assert(value.width === 128 || !this.vex, `operand ${index} is written as a whole`);
+		const upper = high ?? (this.vex && operand.bank === "vector" ? constant(128, 0) : undefined);
+		this.result.writes.push({ operand: index, value, high: upper });
+	}
+
+	/**
+	 * A result for each half of vectors: without VEX the destination is the first of two sources (`add a, b`), with VEX they
+	 * are operands 1 and 2. MMX operands come widened to 128 bits; of the result the low 64 count.
+	 */
+	packed(result: (a: Expr, b: Expr, half: number) => Expr): void {
+		const first = this.vex ? 1 : 0;
+		this.lanewise((half, read) => result(read(first), read(first + 1), half));
+	}
+
+	/** The same of one source, operand 1. */
+	packedUnary(result: (a: Expr, half: number) => Expr): void {
+		this.lanewise((half, read) => result(read(1), half));
+	}
+
+	private lanewise(result: (half: number, read: (index: number) => Expr) => Expr): void {
+		const mmx = this.operand(0).bank === "mmx";
+		const one = (half: number): Expr =>
+			result(half, (index) => {
+				const { halves, width } = this.operand(index);
+				if (halves === 2) return this.readHalf(index, half);
+				return width === 128 ? this.read(index) : this.read(index).zext(128);
+			});
+		if (mmx) this.writeVector(0, one(0).trunc(64));
+		else this.writeVector(0, one(0), this.operand(0).halves === 2 ? one(1) : undefined);
+	}
+
+	/** Writes a scalar to the low bits of destination 0: the rest of it stays, with VEX it comes from operand 1. */
+	writeScalar(value: Expr): void {
+		if (!this.vex) this.writeVector(0, value);
+		else {
+			assert(value.width === 32 || value.width === 64, "width of a scalar");
+			this.writeVector(0, withLane(this.readWhole(1), value.width, 0, value));
+		}
 	}
 
 	/** A register that the instruction names itself; 8 bits: AL, CL, DL, BL, or AH … BH with `high`. */

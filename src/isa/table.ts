@@ -1,9 +1,9 @@
 import { assert } from "../base/errors.ts";
 import { type Encoding, parseEncoding } from "./encoding.ts";
-import type { Family, FormOptions } from "./family.ts";
+import type { Check, Family, FormOptions } from "./family.ts";
 import type { Feature } from "./features.ts";
 import { OpcodeSet } from "./opcode-set.ts";
-import { isSized, type Operand, type OperandSize, parseOperand } from "./operand.ts";
+import { isSized, type Operand, type OperandSize, parseOperand, type VectorLength } from "./operand.ts";
 import { type Meaning, Semantics } from "./semantics.ts";
 
 /** One line of a family: an encoding with its operands. */
@@ -14,6 +14,12 @@ export interface Form {
 	readonly options: FormOptions;
 	/** The meaning depends on the operand size. */
 	readonly sized: boolean;
+	/** What is checked before anything else, in this order: the family's own checks behind those of its registers. */
+	readonly checks: readonly Check[];
+	/** Vectors in memory must be aligned to their size. */
+	readonly aligned: boolean;
+	/** Uses VEX.vvvv, which must otherwise be 1111b. */
+	readonly usesVvvv: boolean;
 	/** What ModRM.mod must be; `none` without ModRM. */
 	readonly mod: "any" | "register" | "memory" | "none";
 	/** What ModRM.reg names beside general registers: REX.R never reaches segment registers, and few others there are. */
@@ -50,13 +56,15 @@ class TableInstance implements Instance {
 	}
 
 	get operands(): readonly Operand[] {
-		this.knownOperands ??= this.form.operandCodes.map((code) => parseOperand(code, this.size, this.rm));
+		this.knownOperands ??= this.form.operandCodes.map((code) =>
+			parseOperand(code, this.size, this.rm, vectorLength(this.form)),
+		);
 		return this.knownOperands;
 	}
 
 	get meaning(): Meaning {
 		if (this.knownMeaning === undefined) {
-			const semantics = new Semantics(this.size, this.operands, this.rm);
+			const semantics = new Semantics(this.size, this.operands, this.rm, this.form.encoding.vex !== undefined);
 			this.form.family.meaning(semantics);
 			this.knownMeaning = semantics.result;
 		}
@@ -102,7 +110,7 @@ export class InstructionTable {
 	): void {
 		const encoding = parseEncoding(text);
 		const operandCodes = operands === "" ? [] : operands.split(", ");
-		const parsed = operandCodes.map((code) => parseOperand(code, 32));
+		const parsed = operandCodes.map((code) => parseOperand(code, 32, undefined, encoding.vex?.l === 1 ? 256 : 128));
 		const usesRm = parsed.find(
 			(operand) => operand.kind === "rm" || operand.kind === "creg" || operand.kind === "dreg",
 		);
@@ -120,6 +128,9 @@ export class InstructionTable {
 			operandCodes,
 			options,
 			sized: options.sized === true || operandCodes.some(isSized),
+			checks: [...stateChecks(encoding, parsed, options), ...(family.checks ?? [])],
+			aligned: options.aligned ?? encoding.vex === undefined,
+			usesVvvv: parsed.some(({ kind }) => kind === "vvvv"),
 			mod: hasModrm ? (rmOperand?.mod ?? (encoding.exact === undefined ? "any" : "register")) : "none",
 			registers: parsed.some(({ kind }) => kind === "creg" || kind === "dreg")
 				? "system"
@@ -130,7 +141,10 @@ export class InstructionTable {
 		};
 		this.forms.push(form);
 		const needsRm = parsed.some((operand) => operand.kind === "rm");
-		for (const size of form.sized ? sizes : [sizes.includes(32) ? 32 : (sizes[0] ?? 32)]) {
+		// Nothing but y: 32 or 64 bits, whatever 66 says.
+		const halfSized = form.sized && !options.sized && operandCodes.every((code) => !isSized(code) || isHalfSized(code));
+		const known = halfSized ? sizes.filter((size) => size !== 16) : sizes;
+		for (const size of form.sized ? known : [sizes.includes(32) ? 32 : (sizes[0] ?? 32)]) {
 			const variants = !needsRm
 				? (["none"] as const)
 				: form.mod === "any"
@@ -146,6 +160,7 @@ export class InstructionTable {
 				if (rm !== "register") list[1] = instance;
 			}
 			form.instances[size] = list;
+			if (halfSized && size === 32) form.instances[16] = list;
 			if (!form.sized) {
 				form.instances[16] = list;
 				form.instances[32] = list;
@@ -153,4 +168,23 @@ export class InstructionTable {
 			}
 		}
 	}
+}
+
+function vectorLength({ encoding }: Form): VectorLength {
+	return encoding.vex?.l === 1 ? 256 : 128;
+}
+
+/** Operands of y alone are 32 or 64 bits wide. */
+function isHalfSized(code: string): boolean {
+	return /^[A-Z]y$|^RyM[bw]$/.test(code);
+}
+
+/** VEX is #UD in real and virtual-8086 mode (SDM 2 2.3.1); the rest follows from the registers that a form has. */
+function stateChecks({ vex }: Encoding, operands: readonly Operand[], { state }: FormOptions): Check[] {
+	const checks: Check[] = vex ? ["protected"] : [];
+	const has = (bank: Operand["bank"]): boolean => operands.some((operand) => operand.bank === bank);
+	if (state ? state === "avx" : has("vector") && vex) checks.push("avx");
+	if (state ? state === "sse" : has("vector") && !vex) checks.push("sse");
+	if (state ? state === "mmx" : has("mmx")) checks.push("mmx");
+	return checks;
 }

@@ -3,7 +3,7 @@ import type { Expr, Width } from "../isa/expr.ts";
 import type { Check } from "../isa/family.ts";
 import { meaningValues } from "../isa/meaning-values.ts";
 import type { Operand } from "../isa/operand.ts";
-import type { FlagUpdate, Store } from "../isa/semantics.ts";
+import type { AccessWidth, FlagUpdate, Store } from "../isa/semantics.ts";
 import type { Instance } from "../isa/table.ts";
 import type { Ex, Local } from "../wasm/expression.ts";
 import type { FunctionBuilder } from "../wasm/function.ts";
@@ -12,20 +12,34 @@ import { ExprPrinter, type Leaves } from "./print-expr.ts";
 /** Where a memory operand is, between its load and its store. */
 export type Place = { readonly host: Local; readonly linear: Local };
 
+/** A loaded value; of an access of 256 bits, `high` is the upper half. With `place`, where it was. */
+export interface Loaded {
+	readonly value: Local;
+	readonly high?: Local;
+	readonly place?: Place;
+}
+
 /** What an engine must say about where operands live; the order of events is {@link emitInstruction}'s. */
 export interface Target extends Leaves {
 	readonly f: FunctionBuilder;
 	/** Emits one of the generic checks; a failing one leaves with its fault. */
 	check(check: Check): void;
-	/** Value of a register operand. */
-	readRegister(operand: Operand): Ex;
-	writeRegister(operand: Operand, value: Ex): void;
+	/** Value of a register operand: `width` bits, or bits 255:128 of a vector register. */
+	readRegister(operand: Operand, width: Width, half?: 1): Ex;
+	/** As in {@link Meaning.writes}; `width` is the value's. */
+	writeRegister(operand: Operand, value: Ex, width: Width, high: Ex | undefined): void;
+	/** Behind everything that may fault: the x87 registers become MMX registers (SDM 3A 12.1). */
+	enterMmx(): void;
 	setRegister(register: number, width: Width, high: boolean, value: Ex): void;
 	/** Offset of a memory operand in its segment, i64. */
 	operandOffset(operand: Operand): Ex;
-	/** Reads memory into a local; leaves on a fault. With `place`, notes where, for {@link storePlace}. */
-	loadMemory(segment: number | "operand", offset: Ex, width: Width, modify: boolean): { value: Local; place?: Place };
-	storeMemory(segment: number | "operand", offset: Ex, width: Width, value: Ex): void;
+	/**
+	 * Reads memory into a local; leaves on a fault. With `place`, notes where, for {@link storePlace}. `aligned`: #GP(0) where
+	 * the address is no multiple of the size.
+	 */
+	loadMemory(segment: number | "operand", offset: Ex, width: AccessWidth, modify: boolean, aligned?: boolean): Loaded;
+	/** `high`: bits 255:128 of a store of 256. */
+	storeMemory(segment: number | "operand", offset: Ex, width: Width, value: Ex, aligned?: boolean, high?: Ex): void;
 	storePlace(place: Place, width: Width, value: Ex): void;
 	/** Stack pointer plus `delta`, wrapped to the stack's size, i64. */
 	stackOffset(delta: number): Ex;
@@ -54,34 +68,51 @@ export interface FlagValuesPrinter {
  * Prints one instruction: checks, loads, faults, stores, then – nothing can fail any more – flags and registers.
  * The difference between the engines is only where an operand comes from.
  */
-export function emitInstruction(instance: Instance, target: Target, setLoads: (loads: Local[]) => void): void {
+export function emitInstruction(
+	instance: Instance,
+	target: Target,
+	setLoads: (loads: Local[], highs: (Local | undefined)[]) => void,
+): void {
 	const { f } = target;
 	const { meaning } = instance;
 	const printer = new ExprPrinter(f, target);
 	for (const value of meaningValues(meaning)) printer.count(value);
-	for (const check of instance.form.family.checks ?? []) target.check(check);
+	const { checks } = instance.form;
+	for (const check of checks) target.check(check);
 
 	const loads: Local[] = [];
-	setLoads(loads);
+	const highs: (Local | undefined)[] = [];
+	setLoads(loads, highs);
 	const places: (Place | undefined)[] = [];
 	for (const load of meaning.loads) {
 		if (load.kind === "operand") {
 			const operand = operandOf(instance, load.operand);
 			if (!inMemory(instance, operand)) {
-				loads.push(f.let(target.readRegister(operand)));
+				const width = load.width === 256 ? 128 : load.width;
+				loads.push(f.let(target.readRegister(operand, width)));
+				highs.push(load.width === 256 ? f.let(target.readRegister(operand, 128, 1)) : undefined);
 				places.push(undefined);
 				continue;
 			}
-			const { value, place } = target.loadMemory("operand", target.operandOffset(operand), load.width, load.modify);
+			const { value, high, place } = target.loadMemory(
+				"operand",
+				target.operandOffset(operand),
+				load.width,
+				load.modify,
+				alignedAt(instance, load.width),
+			);
 			loads.push(value);
+			highs.push(high);
 			places.push(place);
 		} else if (load.kind === "memory") {
 			const { value, place } = target.loadMemory(load.segment, printer.print(load.offset), load.width, load.modify);
 			loads.push(value);
+			highs.push(undefined);
 			places.push(place);
 		} else {
 			const offset = load.kind === "stack" ? target.stackOffset(load.delta) : target.frameOffset();
 			loads.push(target.loadMemory(2, offset, load.width, false).value);
+			highs.push(undefined);
 			places.push(undefined);
 		}
 	}
@@ -97,6 +128,7 @@ export function emitInstruction(instance: Instance, target: Target, setLoads: (l
 		return;
 	}
 
+	if (checks.includes("mmx") && meaning.stores.length === 0) target.enterMmx();
 	const stackStores = meaning.stores.filter((store) => store.kind === "stack").length;
 	if (stackStores > 1) target.probeStack(-meaning.stackDelta);
 	// The jump target is checked before the return address is pushed.
@@ -115,7 +147,12 @@ export function emitInstruction(instance: Instance, target: Target, setLoads: (l
 			const from = meaning.loads.findIndex((load) => load.kind === "operand" && load.operand === store.operand);
 			const place = places[from];
 			if (place) target.storePlace(place, width, value);
-			else target.storeMemory("operand", target.operandOffset(operandOf(instance, store.operand)), width, value);
+			else {
+				const high = store.high && f.let(printer.print(store.high));
+				const offset = target.operandOffset(operandOf(instance, store.operand));
+				const aligned = alignedAt(instance, high ? 256 : width);
+				target.storeMemory("operand", offset, width, value, aligned, high);
+			}
 		}
 	};
 	const stores = (): void => {
@@ -128,7 +165,13 @@ export function emitInstruction(instance: Instance, target: Target, setLoads: (l
 	const commit = (): void => {
 		// All values first: a commit must not change what another one reads.
 		const writes = meaning.writes.map(
-			({ operand, value }) => [operandOf(instance, operand), f.let(printer.print(value))] as const,
+			({ operand, value, high }) =>
+				[
+					operandOf(instance, operand),
+					value.width,
+					f.let(printer.print(value)),
+					high && f.let(printer.print(high)),
+				] as const,
 		);
 		const registers = meaning.registers.map((entry) => [entry, f.let(printer.print(entry.value))] as const);
 		const extra =
@@ -136,7 +179,7 @@ export function emitInstruction(instance: Instance, target: Target, setLoads: (l
 		if (meaning.flags) target.setFlags(meaning.flags, printer);
 		if (meaning.stackDelta !== 0 || extra) target.moveStack(meaning.stackDelta, extra, meaning.stackFromFrame);
 		for (const [{ register, high, value }, local] of registers) target.setRegister(register, value.width, high, local);
-		for (const [operand, local] of writes) target.writeRegister(operand, local);
+		for (const [operand, width, local, high] of writes) target.writeRegister(operand, local, width, high);
 	};
 	if (meaning.jump && jumpTarget) {
 		target.jump(jumpTarget, meaning.jump.target.width, jumpWhen, () => {
@@ -146,6 +189,7 @@ export function emitInstruction(instance: Instance, target: Target, setLoads: (l
 		return;
 	}
 	stores();
+	if (checks.includes("mmx") && meaning.stores.length > 0) target.enterMmx();
 	commit();
 	target.done(meaning.stores.length > 0);
 }
@@ -154,6 +198,11 @@ function operandOf(instance: Instance, index: number): Operand {
 	const operand = instance.operands[index];
 	assert(operand !== undefined, `operand ${index}`);
 	return operand;
+}
+
+/** Whether an access of `width` bits to the memory operand must be aligned. */
+function alignedAt({ form }: Instance, width: AccessWidth): boolean {
+	return form.aligned && width >= 128;
 }
 
 /** Whether the operand lies in memory in this variant. */

@@ -447,13 +447,13 @@ export const REC = {
 	addressSize: 13,
 	/** u16: offset of the segment register in the state. */
 	segmentOffset: 14,
-	/** i64: first immediate. */
+	/** i64: first immediate; of a VEX form the offset in the state of the register that imm8[7:4] or a vector index names. */
 	immediate: 16,
 	/** i32: displacement. */
 	displacement: 24,
 	/** u16: distance from the block's first byte. */
 	ip: 28,
-	/** u16: second immediate; for string instructions the repeat prefix. */
+	/** u16: second immediate; for string instructions the repeat prefix; offset in the state of the register in VEX.vvvv. */
 	immediate2: 30,
 } as const;
 export const REC_SIZE = 32;

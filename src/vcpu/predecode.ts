@@ -1,10 +1,17 @@
 import { type Decoded, RIP_RELATIVE } from "../isa/decoder.ts";
+import type { Operand } from "../isa/operand.ts";
 import { handlerIndex, SPECIAL_HANDLERS } from "./core/handlers.ts";
 import { F, FAR, GPRS, REC, segmentOffset } from "./layout.ts";
 
 /** Offset in the state of a byte register by number; AH … BH without REX. */
 function byteRegister(n: number, rex: number): number {
 	return rex === 0 && n >= 4 && n < 8 ? GPRS + (n - 4) * 8 + 1 : GPRS + n * 8;
+}
+
+/** Offset in the state of a register operand other than a byte register. */
+function operandOffset(bank: Operand["bank"], n: number): number {
+	if (bank === "vector") return F.ymm.offset + n * 32;
+	return bank === "mmx" ? F.fpr.offset + (n & 7) * 16 : GPRS + n * 8;
 }
 
 function registerOffset(n: number): number {
@@ -20,13 +27,20 @@ export function writeRecord(words: Int32Array, at: number, decoded: Decoded, ip:
 	let handler: number = status === "tooLong" ? SPECIAL_HANDLERS.tooLong : SPECIAL_HANDLERS.undefined;
 	let rm = 0;
 	let reg = 0;
-	let immediate2 = decoded.immediate2;
+	let { immediate, immediate2 } = decoded;
+	let index = registerOffset(decoded.index);
 	if (status === "ok" && instance) {
 		handler = handlerIndex(instance);
 		rm = registerOffset(decoded.rm);
 		reg = registerOffset(decoded.reg);
 		for (const operand of instance.operands) {
-			if (operand.kind === "sreg" || operand.kind === "creg" || operand.kind === "dreg") reg = decoded.reg;
+			const { kind, bank } = operand;
+			if (kind === "vvvv") immediate2 = operandOffset(bank, decoded.vvvv);
+			else if (kind === "selector") immediate = operandOffset(bank, decoded.immediate);
+			else if (bank !== "general") {
+				if (kind === "reg") reg = operandOffset(bank, decoded.reg);
+				else rm = operandOffset(bank, decoded.rm);
+			} else if (operand.kind === "sreg" || operand.kind === "creg" || operand.kind === "dreg") reg = decoded.reg;
 			else if (operand.width === 8 && operand.kind === "reg") reg = byteRegister(decoded.reg, decoded.rex);
 			else if (operand.width === 8 && (operand.kind === "rm" || operand.kind === "opcodeReg"))
 				rm = byteRegister(decoded.rm, decoded.rex);
@@ -34,7 +48,7 @@ export function writeRecord(words: Int32Array, at: number, decoded: Decoded, ip:
 		if (instance.form.family.repeat) immediate2 = decoded.repeat;
 	}
 	let { displacement } = decoded;
-	let [base, index] = [registerOffset(decoded.base), registerOffset(decoded.index)];
+	let base = registerOffset(decoded.base);
 	if (decoded.base === RIP_RELATIVE) {
 		base = F.blockIp.offset;
 		displacement += ip + decoded.length;
@@ -43,12 +57,17 @@ export function writeRecord(words: Int32Array, at: number, decoded: Decoded, ip:
 			displacement -= FAR;
 		}
 	}
+	if (decoded.form?.options.vsib) {
+		// The address proper has no index; the helper finds the vector register's offset in place of an immediate.
+		immediate = operandOffset("vector", decoded.index);
+		index = F.zero.offset;
+	}
 	const addressSize = decoded.addressSize === 16 ? 0 : decoded.addressSize === 32 ? 8 : 16;
 	words[at + REC.handler / 4] = handler | (decoded.length << 16) | (decoded.segment << 24);
 	words[at + REC.rm / 4] = rm | (reg << 16);
 	words[at + REC.base / 4] = base | (index << 16);
 	words[at + REC.scale / 4] = decoded.scale | (addressSize << 8) | (segmentOffset(decoded.segment) << 16);
-	words[at + REC.immediate / 4] = decoded.immediate;
+	words[at + REC.immediate / 4] = immediate;
 	words[at + REC.immediate / 4 + 1] = decoded.immediateHigh;
 	words[at + REC.displacement / 4] = displacement;
 	words[at + REC.ip / 4] = ip | (immediate2 << 16);

@@ -9,13 +9,15 @@ import {
 	type UnaryOp,
 	type Width,
 } from "../isa/expr.ts";
-import { type Ex, i32, i64, type Local } from "../wasm/expression.ts";
-import type { FunctionBuilder } from "../wasm/function.ts";
+import type { PureName } from "../isa/pure.ts";
+import { type Callee, type Ex, i32, i64, type Local, simd, v128 } from "../wasm/expression.ts";
+import { call, type FunctionBuilder } from "../wasm/function.ts";
 import type { ValueType } from "../wasm/opcodes.ts";
 
 /** Where the leaves of an expression come from; this is all that an engine adds. */
 export interface Leaves {
-	load(index: number, width: Width): Ex;
+	/** `half`: bits 255:128 of an access of 256. */
+	load(index: number, width: Width, half?: 1): Ex;
 	register(register: number, width: Width, high: boolean): Ex;
 	immediate(operand: number, width: Width, signed: boolean): Ex;
 	flag(flag: Flag): Ex;
@@ -28,11 +30,13 @@ export interface Leaves {
 	addressMask(): Ex;
 	repeat(): Ex;
 	state(name: StateName, width: Width): Ex;
+	/** The core's function of that name. */
+	pure(name: PureName): Callee;
 }
 
 /** The WebAssembly type that holds values of a width; below 64 bits they are zero-extended in an i32. */
-export function typeOf(width: Width): ValueType {
-	return width === 64 ? "i64" : "i32";
+export function typeOf(width: Width): Exclude<ValueType, "f32" | "f64"> {
+	return width === 128 ? "v128" : width === 64 ? "i64" : "i32";
 }
 
 function mask(value: Ex, width: Width): Ex {
@@ -42,6 +46,16 @@ function mask(value: Ex, width: Width): Ex {
 /** The value sign-extended over its WebAssembly type. */
 function signed(value: Ex, width: Width): Ex {
 	return width === 8 ? value.sext8() : width === 16 ? value.sext16() : width === 1 ? i32(0).sub(value) : value;
+}
+
+/** A scalar in the low bits of a vector of zeros. */
+function widen(value: Ex): Ex {
+	return simd(value.type === "i64" ? "i64x2.replace_lane" : "i32x4.replace_lane", [v128(0n), value], [0]);
+}
+
+/** The low bits of a vector, as many as the type of `width` holds. */
+function narrow(value: Ex, width: Width): Ex {
+	return simd(width === 64 ? "i64x2.extract_lane" : "i32x4.extract_lane", [value], [0]);
 }
 
 /** Prints expressions as WebAssembly. Nodes used more than once are computed once, into a local. */
@@ -86,9 +100,10 @@ export class ExprPrinter {
 		const { node, width } = expr;
 		switch (node.kind) {
 			case "const":
+				if (width === 128) return v128(node.value);
 				return width === 64 ? i64(node.value) : i32(Number(BigInt.asIntN(32, node.value)));
 			case "load":
-				return this.leaves.load(node.index, width);
+				return this.leaves.load(node.index, width, node.half);
 			case "register":
 				return this.leaves.register(node.register, width, node.high);
 			case "immediate":
@@ -116,24 +131,44 @@ export class ExprPrinter {
 			case "unary":
 				return this.unary(node.op, node.a, width);
 			case "binary":
+				if (width === 128) return this.bitwise(node.op, node.a, node.b);
 				return this.binary(node.op, this.print(node.a), this.print(node.b), width);
 			case "compare":
 				return this.compare(node.op, this.print(node.a), this.print(node.b), node.a.width);
 			case "select":
 				return this.print(node.a).when(this.print(node.condition), this.print(node.b));
+			case "vector":
+				return simd(
+					node.op,
+					node.args.map((arg) => this.print(arg)),
+					node.lanes,
+				);
+			case "pure":
+				return call(this.leaves.pure(node.name), ...node.args.map((arg) => this.print(arg)));
 			case "zext":
+				if (width === 128) return widen(this.print(node.a));
 				return width === 64 ? this.print(node.a).extU() : this.print(node.a);
 			case "sext": {
 				const value = signed(this.print(node.a), node.a.width);
 				return width === 64 ? value.extS() : mask(value, width);
 			}
 			case "trunc":
+				if (node.a.width === 128) return mask(narrow(this.print(node.a), width), width);
 				return mask(this.print(node.a).wrap(), width);
 		}
 	}
 
+	private bitwise(op: BinaryOp, a: Expr, b: Expr): Ex {
+		assert(op === "and" || op === "or" || op === "xor", `${op} of 128 bits`);
+		return simd(`v128.${op}`, [this.print(a), this.print(b)]);
+	}
+
 	private unary(op: UnaryOp, operand: Expr, width: Width): Ex {
 		const a = this.print(operand);
+		if (width === 128) {
+			assert(op === "not", `${op} of 128 bits`);
+			return simd("v128.not", [a]);
+		}
 		switch (op) {
 			case "not":
 				return mask(a.not(), width);

@@ -1,6 +1,18 @@
 import { assert } from "../base/errors.ts";
 import type { ByteWriter } from "./bytes.ts";
-import { BINARY, COMPARE, LOADS, type LoadKind, OP, STORES, type StoreKind, UNARY, type ValueType } from "./opcodes.ts";
+import {
+	BINARY,
+	COMPARE,
+	LOADS,
+	type LoadKind,
+	OP,
+	SIMD_PREFIX,
+	STORES,
+	type StoreKind,
+	UNARY,
+	type ValueType,
+} from "./opcodes.ts";
+import { SIMD, type SimdOp } from "./simd.ts";
 
 /** What an argument may be: an expression, or a literal of the other operand's type. */
 export type Arg = Ex | number | bigint;
@@ -15,6 +27,7 @@ export abstract class Ex {
 	}
 
 	private binary(op: keyof typeof BINARY, other: Arg): Ex {
+		assert(this.type === "i32" || this.type === "i64", `${op} of ${this.type}`);
 		const right = literal(this.type, other);
 		const b = right.constant;
 		if (
@@ -281,7 +294,7 @@ class Load extends Ex {
 	}
 	emit(out: ByteWriter): void {
 		this.address.emit(out);
-		out.u8(LOADS[this.kind][0]);
+		emitOpcode(out, LOADS[this.kind][0]);
 		out.u8(0);
 		out.u32(this.offset);
 	}
@@ -396,9 +409,65 @@ export function emitStore(out: ByteWriter, kind: StoreKind, address: Ex, value: 
 	assert(address.type === "i32" && given.type === type, `store ${kind} of ${given.type}`);
 	address.emit(out);
 	given.emit(out);
-	out.u8(op);
+	emitOpcode(out, op);
 	out.u8(0);
 	out.u32(offset);
+}
+
+function emitOpcode(out: ByteWriter, op: number): void {
+	if (op < SIMD_PREFIX) out.u8(op);
+	else {
+		out.u8(SIMD_PREFIX >> 16);
+		out.u32(op - SIMD_PREFIX);
+	}
+}
+
+class Simd extends Ex {
+	private readonly op: SimdOp;
+	private readonly args: readonly Ex[];
+	private readonly lanes: readonly number[];
+	constructor(op: SimdOp, args: readonly Ex[], lanes: readonly number[]) {
+		super();
+		const { params, lanes: count } = SIMD[op];
+		assert(
+			args.length === params.length && args.every((arg, n) => arg.type === params[n]) && lanes.length === count,
+			`${op} of (${args.map((arg) => arg.type).join()}), ${lanes.length} lanes`,
+		);
+		this.op = op;
+		this.args = args;
+		this.lanes = lanes;
+	}
+	get type(): ValueType {
+		return SIMD[this.op].result;
+	}
+	emit(out: ByteWriter): void {
+		for (const arg of this.args) arg.emit(out);
+		emitOpcode(out, SIMD_PREFIX | SIMD[this.op].code);
+		for (const lane of this.lanes) out.u8(lane);
+	}
+}
+
+/** A SIMD instruction on values; `lanes` are its immediates: a lane number, or the sixteen of a shuffle. */
+export function simd(op: SimdOp, args: readonly Ex[], lanes: readonly number[] = []): Ex {
+	return new Simd(op, args, lanes);
+}
+
+class VectorConst extends Ex {
+	readonly type = "v128";
+	private readonly value: bigint;
+	constructor(value: bigint) {
+		super();
+		this.value = value;
+	}
+	emit(out: ByteWriter): void {
+		emitOpcode(out, SIMD_PREFIX | 0x0c);
+		for (let n = 0n; n < 128n; n += 8n) out.u8(Number((this.value >> n) & 0xffn));
+	}
+}
+
+/** A v128 of 128 bits, unsigned. */
+export function v128(value: bigint): Ex {
+	return new VectorConst(value);
 }
 
 export function i32(value: number): Ex {

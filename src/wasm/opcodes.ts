@@ -78,6 +78,9 @@ export const OP = {
 	memoryFill: 0x0b,
 } as const;
 
+/** Behind the prefix FD: opcodes of two bytes and more are written as `SIMD_PREFIX | number`. */
+export const SIMD_PREFIX = 0xfd0000;
+
 /** Loads: name → [opcode, result type, log2 of the natural alignment]. */
 export const LOADS = {
 	i32: [0x28, "i32", 2],
@@ -92,6 +95,9 @@ export const LOADS = {
 	i64_16u: [0x33, "i64", 1],
 	i64_32s: [0x34, "i64", 2],
 	i64_32u: [0x35, "i64", 2],
+	v128: [SIMD_PREFIX | 0x00, "v128", 4],
+	v128_32zero: [SIMD_PREFIX | 0x5c, "v128", 2],
+	v128_64zero: [SIMD_PREFIX | 0x5d, "v128", 3],
 } as const satisfies Record<string, readonly [number, ValueType, number]>;
 export type LoadKind = keyof typeof LOADS;
 
@@ -104,5 +110,6 @@ export const STORES = {
 	i64_8: [0x3c, "i64"],
 	i64_16: [0x3d, "i64"],
 	i64_32: [0x3e, "i64"],
+	v128: [SIMD_PREFIX | 0x0b, "v128"],
 } as const satisfies Record<string, readonly [number, ValueType]>;
 export type StoreKind = keyof typeof STORES;

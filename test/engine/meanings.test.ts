@@ -2,9 +2,10 @@ import { describe, expect, it } from "vitest";
 import { Decoder } from "../../src/isa/decoder.ts";
 import { type EvaluatorState, evaluate } from "../../src/isa/evaluate.ts";
 import { instructionTable } from "../../src/isa/index.ts";
-import type { Instance } from "../../src/isa/table.ts";
+import type { Form, Instance } from "../../src/isa/table.ts";
 import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
-import { ATTR, BLOCK, F } from "../../src/vcpu/layout.ts";
+import { CR4 } from "../../src/vcpu/core/control-bits.ts";
+import { ATTR, BLOCK, F, type Field } from "../../src/vcpu/layout.ts";
 import { undefinedMask } from "../isa/undefined-flags.ts";
 import { ENGINES, type EngineName, TestGuest } from "../support/engine.ts";
 import { installFaultTable } from "../support/fault-table.ts";
@@ -57,10 +58,13 @@ function encode({ form, size, rm, operands }: Instance, codeSize: 16 | 32, rando
 	const { encoding } = form;
 	const bytes: number[] = [];
 	if (form.sized && size !== codeSize) bytes.push(0x66);
-	if (encoding.prefix > 0) bytes.push(encoding.prefix);
-	if (encoding.map > 0) bytes.push(0x0f);
-	if (encoding.map === 2) bytes.push(0x38);
-	if (encoding.map === 3) bytes.push(0x3a);
+	if (encoding.vex) bytes.push(...vexPrefix(form, random));
+	else {
+		if (encoding.prefix > 0) bytes.push(encoding.prefix);
+		if (encoding.map > 0) bytes.push(0x0f);
+		if (encoding.map === 2) bytes.push(0x38);
+		if (encoding.map === 3) bytes.push(0x3a);
+	}
 	bytes.push(encoding.opcode + (encoding.plusRegister ? random(8) : 0));
 	if (encoding.modrm !== undefined) {
 		const { reg: existing = [0, 1, 2, 3, 4, 5, 6, 7] } = form.options;
@@ -80,6 +84,34 @@ function encode({ form, size, rm, operands }: Instance, codeSize: 16 | 32, rando
 	return bytes;
 }
 
+/** The VEX prefix of a form, with any register in vvvv where it has one. */
+function vexPrefix({ encoding, usesVvvv }: Form, random: Random): number[] {
+	const { prefix, map, vex } = encoding;
+	const vvvv = usesVvvv ? 8 + random(8) : 15;
+	const pp = prefix > 0 ? [0x66, 0xf3, 0xf2].indexOf(prefix) + 1 : 0;
+	const last = (vvvv << 3) | ((vex?.l ?? 0) << 2) | pp;
+	return map === 1 && !vex?.w ? [0xc5, 0x80 | last] : [0xc4, 0xe0 | map, ((vex?.w ?? 0) << 7) | last];
+}
+
+function randomVector(random: Random): bigint {
+	let value = 0n;
+	for (let n = 0; n < 8; n++) value = (value << 32n) | BigInt(randomRegister(0, random));
+	return value;
+}
+
+/** Puts a number of `bytes` bytes into the processor's state. */
+function setState({ processor }: TestGuest, offset: number, bytes: number, value: bigint): void {
+	for (let at = 0; at < bytes; at += 8)
+		processor.set64({ offset: offset + at, bytes: 8 } as Field, (value >> BigInt(at * 8)) & 0xffff_ffff_ffff_ffffn);
+}
+
+function getState({ processor }: TestGuest, offset: number, bytes: number): bigint {
+	let value = 0n;
+	for (let at = bytes - 8; at >= 0; at -= 8)
+		value = (value << 64n) | processor.get64({ offset: offset + at, bytes: 8 } as Field);
+	return value;
+}
+
 function randomRegister(n: number, random: Random): number {
 	if (n === 4) return STACK + random(64) * 4;
 	const value = random(0x1_0000_0000);
@@ -92,6 +124,8 @@ const NAMES = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"] as const;
 async function machine(engine: EngineName, codeSize: 16 | 32): Promise<TestGuest> {
 	const guest = await TestGuest.create(engine, { mode: codeSize === 32 ? "prot32" : "prot16" });
 	installFaultTable(guest);
+	guest.processor.set64(F.cr4, BigInt(CR4.osfxsr | CR4.osxsave));
+	guest.processor.set64(F.xcr0, 7n);
 	enterCode(guest, codeSize);
 	return guest;
 }
@@ -134,23 +168,28 @@ function check(guest: TestGuest, decoder: Decoder, instance: Instance, codeSize:
 			registers: registers.map(BigInt),
 			flags: eflags,
 			ip: BigInt(place - base),
+			vectors: Array.from({ length: 16 }, () => randomVector(random)),
+			mmx: Array.from({ length: 8 }, () => randomVector(random) & 0xffff_ffff_ffff_ffffn),
 			selectors: [16, 8, 16, 16, 16, 16],
 			stackSize: codeSize,
 			state: (name) => (name === "cr0" ? processor.get64(F.cr0) : 0n),
 			load: (_segment, offset, size) => {
 				const at = inside(offset, size);
-				if (size === 1) return BigInt(view.getUint8(at));
-				if (size === 2) return BigInt(view.getUint16(at, true));
-				return size === 4 ? BigInt(view.getUint32(at, true)) : view.getBigUint64(at, true);
+				let value = 0n;
+				for (let n = size - 1; n >= 0; n--) value = (value << 8n) | BigInt(view.getUint8(at + n));
+				return value;
 			},
 			store: (_segment, offset, size, value) => {
 				const at = inside(offset, size);
-				if (size === 1) view.setUint8(at, Number(value));
-				else if (size === 2) view.setUint16(at, Number(value), true);
-				else if (size === 4) view.setUint32(at, Number(value), true);
-				else view.setBigUint64(at, value, true);
+				for (let n = 0; n < size; n++) view.setUint8(at + n, Number((value >> BigInt(n * 8)) & 0xffn));
 			},
 		};
+		state.vectors?.forEach((value, n) => {
+			setState(guest, F.ymm.offset + n * 32, 32, value);
+		});
+		state.mmx?.forEach((value, n) => {
+			setState(guest, F.fpr.offset + n * 16, 8, value);
+		});
 		const ignored = undefinedMask(decoded, registers[CL]! & 0xff);
 		const outcome = evaluate(decoded, state);
 		// Memory by a random register, or a target outside of the code segment: tried elsewhere.
@@ -172,6 +211,12 @@ function check(guest: TestGuest, decoder: Decoder, instance: Instance, codeSize:
 		} else {
 			NAMES.forEach((name, n) => {
 				compare(name, Number(state.registers[n]), guest.register(name));
+			});
+			state.vectors?.forEach((value, n) => {
+				compare(`ymm${n}`, value.toString(16), getState(guest, F.ymm.offset + n * 32, 32).toString(16));
+			});
+			state.mmx?.forEach((value, n) => {
+				compare(`mm${n}`, value.toString(16), getState(guest, F.fpr.offset + n * 16, 8).toString(16));
 			});
 			compare("ip", Number(state.ip), guest.eip);
 			const mask = ARITHMETIC_FLAGS & ~ignored;

@@ -43,6 +43,30 @@ function structuredCode(seed: number): Uint8Array {
 	return code;
 }
 
+/** Every VEX opcode of the three maps with every prefix and length, before random bytes. */
+function vexCode(seed: number): Uint8Array {
+	const random = randomBytes(seed);
+	const count = 3 * 256 * 8 * 4;
+	const code = new Uint8Array(count * MAX_LENGTH).map(random);
+	for (let n = 0; n < count; n++) {
+		let at = n * MAX_LENGTH;
+		const [map, opcode] = [1 + ((n >> 5) % 3), Math.floor(n / 96)];
+		if (random() < 24) code[at++] = PREFIXES[random() % PREFIXES.length]!;
+		// Half of them with vvvv of all ones, so that forms without it are met.
+		const last = (n & 7) | (random() & 1 ? 0x78 : random() & 0x78);
+		if (map === 1 && n & 8) {
+			code[at++] = 0xc5;
+			code[at++] = 0x80 | last;
+		} else {
+			code[at++] = 0xc4;
+			code[at++] = (random() & 0x20) | 0xc0 | map;
+			code[at++] = (n & 16 ? 0x80 : 0) | last;
+		}
+		code[at] = opcode;
+	}
+	return code;
+}
+
 /** Given instructions, each followed by zeros. */
 function listedCode(instructions: readonly (readonly number[])[]): Uint8Array {
 	const code = new Uint8Array(instructions.length * MAX_LENGTH);
@@ -138,6 +162,7 @@ describe("the decoder beside iced", () => {
 	beforeAll(() => {
 		for (const bits of [16, 32] as const) {
 			compare(structuredCode(0x1234567 + bits), bits, comparison);
+			compare(vexCode(0x7654321 + bits), bits, comparison);
 			compare(listedCode(RARE), bits, comparison);
 			compare(randomCode(40_000, 0x89abcde + bits), bits, comparison);
 		}

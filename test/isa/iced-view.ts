@@ -31,6 +31,10 @@ function registerName(number: number, width: number): string {
 	return (width === 32 ? "e" : "") + WORD[number]!;
 }
 
+function vectorName({ bank, halves }: Operand): string {
+	return bank === "mmx" ? "mm" : halves === 2 ? "ymm" : "xmm";
+}
+
 const ICED_NAMES = new Map(
 	Object.entries(Register)
 		.filter(([, value]) => typeof value === "number")
@@ -107,21 +111,29 @@ export function ourView(decoded: Decoded, ip: number): View {
 	const instance = decoded.instance!;
 	let immediates = 0;
 	const text = (operand: Operand): string => {
-		const { kind, width } = operand;
+		const { kind, width, bank } = operand;
 		const selector = width === 16 && SELECTORS.has(instance.form.family.name);
 		const immediate = (): number => (immediates++ === 0 ? decoded.immediate : decoded.immediate2);
 		const address = decoded.addressSize === 16 ? 16 : 32;
 		switch (kind) {
+			case "vvvv":
+			case "selector": {
+				const number = kind === "vvvv" ? decoded.vvvv : immediate();
+				return bank === "general" ? registerName(number, width) : `${vectorName(operand)}${number}`;
+			}
 			case "rm": {
+				if (instance.rm === "register" && bank !== "general") return `${vectorName(operand)}${decoded.rm}`;
 				if (instance.rm === "register") return registerName(decoded.rm, selector ? decoded.operandSize : width);
 				const name = (register: number): string => (register < 0 ? "none" : registerName(register, address));
 				const { base, index, scale, segment } = decoded;
 				// POP to an address by ESP: our displacement includes what the pop adds.
 				const popped = instance.form.options.popsFirst && base === 4 ? decoded.operandSize / 8 : 0;
 				const displacement = hex(decoded.displacement - popped, address);
-				return memory(SEGMENT[segment]!, name(base), name(index), 1 << scale, displacement, width);
+				const bits = width * operand.halves;
+				return memory(SEGMENT[segment]!, name(base), name(index), 1 << scale, displacement, bits);
 			}
 			case "reg":
+				if (bank !== "general") return `${vectorName(operand)}${decoded.reg}`;
 				return registerName(decoded.reg, selector ? decoded.operandSize : width);
 			case "opcodeReg":
 				return registerName(decoded.rm, width);

@@ -118,6 +118,6 @@ describe("a wrong declaration is refused:", () => {
 	it("text that is no encoding or operand", () => {
 		expect(build(["8 /0", "Eb"])).toThrow('opcode in "8 /0"');
 		expect(build(["80 /8", "Eb"])).toThrow('"/8" in "80 /8"');
-		expect(build(["80 /0", "Qb"])).toThrow("unknown operand code Qb");
+		expect(build(["80 /0", "Kb"])).toThrow("unknown operand code Kb");
 	});
 });

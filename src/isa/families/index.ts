@@ -12,6 +12,7 @@ import * as interrupt from "./interrupt.ts";
 import * as move from "./move.ts";
 import * as multiply from "./multiply.ts";
 import * as nop from "./nop.ts";
+import * as packedInteger from "./packed-integer.ts";
 import * as port from "./port.ts";
 import * as rotate from "./rotate.ts";
 import * as segment from "./segment.ts";
@@ -19,6 +20,7 @@ import * as shift from "./shift.ts";
 import * as stack from "./stack.ts";
 import * as string from "./string.ts";
 import * as system from "./system.ts";
+import * as vectorMove from "./vector-move.ts";
 import * as x87State from "./x87-state.ts";
 
 const FILES = [
@@ -35,6 +37,7 @@ const FILES = [
 	move,
 	multiply,
 	nop,
+	packedInteger,
 	port,
 	rotate,
 	segment,
@@ -43,6 +46,7 @@ const FILES = [
 	string,
 	system,
 	x87State,
+	vectorMove,
 ];
 
 /** Every instruction family, in a fixed order: instance numbers follow from it. */

@@ -11,6 +11,7 @@ import { defineMode } from "./mode.ts";
 import { defineSystemHelpers } from "./system-helpers.ts";
 import { defineSystemMode } from "./system-mode.ts";
 import { defineTlb } from "./tlb.ts";
+import { defineVectorState } from "./vector-state.ts";
 import { defineWalk } from "./walk.ts";
 import { defineWide } from "./wide.ts";
 import { defineX87 } from "./x87/x87.ts";
@@ -66,6 +67,7 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineWide(core);
 	defineX87(core);
 	defineFloat(core);
+	defineVectorState(core);
 	defineHandlers(core, instructionTable());
 	defineLoop(core);
 	for (const name of EXPORTS) core.m.export(core.fn(name));

@@ -2,14 +2,16 @@ import { assert } from "../../base/errors.ts";
 import { FLAG_BITS, type Flag, type StateName, type Width } from "../../isa/expr.ts";
 import type { Check } from "../../isa/family.ts";
 import type { Operand } from "../../isa/operand.ts";
+import type { PureName } from "../../isa/pure.ts";
 import { RBP, RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
-import type { FlagUpdate } from "../../isa/semantics.ts";
+import type { AccessWidth, FlagUpdate } from "../../isa/semantics.ts";
 import type { Instance, InstructionTable } from "../../isa/table.ts";
-import { type Ex, i32, type Local } from "../../wasm/expression.ts";
+import { type Callee, type Ex, i32, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
-import { emitInstruction, type FlagValuesPrinter, type Place, type Target } from "../emitter.ts";
+import { emitInstruction, type FlagValuesPrinter, type Loaded, type Place, type Target } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, flagNumber } from "../flag-state.ts";
 import { ACCESS, F, GPRS, KEY, REC, SEG, STATUS, segmentOffset, TLB } from "../layout.ts";
+import { typeOf } from "../print-expr.ts";
 import type { Core } from "./core.ts";
 import { isCanonical, isReal, isV86, segmentAddress } from "./mode.ts";
 import { FSW } from "./x87/format.ts";
@@ -32,8 +34,9 @@ export function defineHandlers(core: Core, table: InstructionTable): void {
 	const handlers = table.instances.map((instance) =>
 		core.define(handlerName(instance), ["i32", "i32"], ["i32"], (f) => {
 			const target = new InterpreterTarget(core, f, instance);
-			emitInstruction(instance, target, (loads) => {
+			emitInstruction(instance, target, (loads, highs) => {
 				target.loads = loads;
+				target.highs = highs;
 			});
 		}),
 	);
@@ -48,6 +51,8 @@ function handlerName({ form, size, rm }: Instance): string {
 class InterpreterTarget implements Target {
 	readonly f: FunctionBuilder;
 	loads: Local[] = [];
+	/** Upper halves of {@link loads}. */
+	highs: (Local | undefined)[] = [];
 	private readonly core: Core;
 	private readonly instance: Instance;
 	private readonly st: Local;
@@ -94,7 +99,24 @@ class InterpreterTarget implements Target {
 				f.if(absent.or(F.fsw.of(st).and(FSW.summary)).ne(0), () => f.check(call(this.fn("fpuWait"), st)));
 				return;
 			}
+			case "sse":
+				f.check(call(this.fn("checkSse"), st));
+				return;
+			case "avx":
+				f.check(call(this.fn("checkAvx"), st));
+				return;
+			case "mmx":
+				f.check(call(this.fn("checkMmx"), st));
+				return;
 		}
+	}
+
+	enterMmx(): void {
+		this.f.drop(call(this.fn("enterMmx"), this.st));
+	}
+
+	pure(name: PureName): Callee {
+		return this.fn(`pure_${name}`);
 	}
 
 	private registerAddress(operand: Operand): { address: Ex; offset: number } {
@@ -104,6 +126,10 @@ class InterpreterTarget implements Target {
 				return { address: this.st.add(this.rec.load("i32_16u", REC.rm)), offset: 0 };
 			case "reg":
 				return { address: this.st.add(this.rec.load("i32_16u", REC.reg)), offset: 0 };
+			case "vvvv":
+				return { address: this.st.add(this.rec.load("i32_16u", REC.immediate2)), offset: 0 };
+			case "selector":
+				return { address: this.st.add(this.rec.load("i32", REC.immediate)), offset: 0 };
 			case "fixed":
 				return { address: this.st, offset: GPRS + operand.register * 8 };
 			default:
@@ -111,18 +137,26 @@ class InterpreterTarget implements Target {
 		}
 	}
 
-	readRegister(operand: Operand): Ex {
+	readRegister(operand: Operand, width: Width, half?: 1): Ex {
 		if (operand.kind === "sreg") {
 			return SEG.selector.of(segmentAddress(this.st, this.rec.load("i32_16u", REC.reg)));
 		}
 		if (operand.kind === "fixedSegment") return SEG.selector.of(this.st, segmentOffset(operand.register));
 		const { address, offset } = this.registerAddress(operand);
-		return loadWidth(address, operand.width as Width, offset);
+		return loadWidth(address, width, offset + (half ? 16 : 0));
 	}
 
-	writeRegister(operand: Operand, value: Ex): void {
+	writeRegister(operand: Operand, value: Ex, width: Width, high: Ex | undefined): void {
+		const { f } = this;
 		const { address, offset } = this.registerAddress(operand);
-		storeRegister(this.f, address, operand.width as Width, value, offset);
+		if (operand.bank === "general") {
+			storeRegister(f, address, width, value, offset);
+			return;
+		}
+		storeWidth(f, address, width, value, offset);
+		// The exponent of an MMX register is all ones (SDM 1 9.2).
+		if (operand.bank === "mmx") f.store("i32_16", address, 0xffff, offset + 8);
+		if (high) f.store("v128", address, high, offset + 16);
 	}
 
 	register(register: number, width: Width, high: boolean): Ex {
@@ -133,8 +167,8 @@ class InterpreterTarget implements Target {
 		storeRegister(this.f, this.st, width, value, GPRS + register * 8 + (high ? 1 : 0));
 	}
 
-	load(index: number): Ex {
-		const local = this.loads[index];
+	load(index: number, _width: Width, half?: 1): Ex {
+		const local = half ? this.highs[index] : this.loads[index];
 		assert(local, "load");
 		return local;
 	}
@@ -183,6 +217,10 @@ class InterpreterTarget implements Target {
 		const found = this.instance.operands[operand];
 		assert(found, "operand");
 		if (found.kind === "fixed" || found.kind === "fixedSegment") return i32(found.register);
+		if (found.bank !== "general") {
+			const field = this.rec.load("i32_16u", found.kind === "reg" ? REC.reg : REC.rm);
+			return found.bank === "mmx" ? field.sub(F.fpr.offset).shrU(4) : field.sub(F.ymm.offset).shrU(5);
+		}
 		const isReg = found.kind === "reg" || found.kind === "sreg" || found.kind === "creg" || found.kind === "dreg";
 		const field = this.rec.load("i32_16u", isReg ? REC.reg : REC.rm);
 		if (found.kind === "sreg" || found.kind === "creg" || found.kind === "dreg") return field;
@@ -218,7 +256,7 @@ class InterpreterTarget implements Target {
 	}
 
 	/** Checks the segment and gives the linear address. */
-	private linear(segment: number | "operand", offset: Ex, bytes: number, write: boolean): Local {
+	private linear(segment: number | "operand", offset: Ex, bytes: number, write: boolean, aligned = false): Local {
 		const { f, st, rec } = this;
 		const at = segment === "operand" ? f.let(st.add(rec.load("i32_16u", REC.segmentOffset))) : st;
 		const delta = segment === "operand" ? 0 : segmentOffset(segment);
@@ -236,6 +274,14 @@ class InterpreterTarget implements Target {
 		);
 		const linear = f.let(SEG.start.of(at, delta).add(off).and(F.linearMask.of(st)));
 		f.release(off);
+		if (aligned)
+			f.if(
+				linear
+					.wrap()
+					.and(bytes - 1)
+					.ne(0),
+				() => f.return(call(this.fn("raise"), st, VECTOR.GP, 0)),
+			);
 		return linear;
 	}
 
@@ -249,49 +295,59 @@ class InterpreterTarget implements Target {
 		return table.add(linear.wrap().shrU(8).and(0xfff0));
 	}
 
-	loadMemory(segment: number | "operand", offset: Ex, width: Width, modify: boolean): { value: Local; place?: Place } {
+	loadMemory(segment: number | "operand", offset: Ex, width: AccessWidth, modify: boolean, aligned?: boolean): Loaded {
 		const { f, st, rec } = this;
 		const bytes = width / 8;
-		const linear = this.linear(segment, offset, bytes, modify);
+		const linear = this.linear(segment, offset, bytes, modify, aligned);
 		const entry = f.let(this.entry(linear, (modify ? F.tlbWrite : F.tlbRead).of(st)));
-		const value = f.local(width === 64 ? "i64" : "i32");
+		const half = width === 256 ? 128 : width;
+		const value = f.local(typeOf(half));
+		const high = width === 256 ? f.local("v128") : undefined;
 		const host = f.local("i32", 0);
 		f.if(
 			TLB.tag.of(entry).eq(linear.add(bytes - 1).and(-4096)),
 			() => {
 				f.set(host, TLB.addend.of(entry).add(linear.wrap()));
-				f.set(value, loadWidth(host, width, 0));
+				f.set(value, loadWidth(host, half, 0));
+				if (high) f.set(high, loadWidth(host, 128, 16));
 			},
 			() => {
 				const access = this.accessThrough(segment, modify ? ACCESS.modify : ACCESS.read);
 				f.check(call(this.fn("load"), st, rec, linear, bytes, access));
-				f.set(value, loadWidth(st, width, F.data.offset));
+				f.set(value, loadWidth(st, half, F.data.offset));
+				if (high) f.set(high, loadWidth(st, 128, F.data.offset + 16));
 			},
 		);
 		f.release(entry);
+		if (high) return { value, high };
 		return modify ? { value, place: { host, linear } } : { value };
 	}
 
-	private slowStore(segment: number | "operand", linear: Ex, width: Width, value: Ex): void {
+	private slowStore(segment: number | "operand", linear: Ex, width: Width, value: Ex, high?: Ex): void {
 		const { f, st, rec } = this;
 		this.stop ??= f.local("i32", 0);
 		const stop = this.stop;
-		f.store(width === 64 ? "i64" : "i32", st, value, F.data.offset);
+		f.store(typeOf(width), st, value, F.data.offset);
+		if (high) f.store("v128", st, high, F.data.offset + 16);
 		const access = this.accessThrough(segment, ACCESS.write);
-		f.set(stop, call(this.fn("store"), st, rec, linear, width / 8, access));
+		f.set(stop, call(this.fn("store"), st, rec, linear, high ? 32 : width / 8, access));
 		f.if(stop.eq(STATUS.stopHere), () => f.return(STATUS.stopHere));
 	}
 
-	storeMemory(segment: number | "operand", offset: Ex, width: Width, value: Ex): void {
+	storeMemory(segment: number | "operand", offset: Ex, width: Width, value: Ex, aligned?: boolean, high?: Ex): void {
 		const { f, st } = this;
-		const bytes = width / 8;
-		const linear = this.linear(segment, offset, bytes, true);
+		const bytes = high ? 32 : width / 8;
+		const linear = this.linear(segment, offset, bytes, true, aligned);
 		const entry = f.let(this.entry(linear, F.tlbWrite.of(st)));
 		this.stop ??= f.local("i32", 0);
 		f.if(
 			TLB.tag.of(entry).eq(linear.add(bytes - 1).and(-4096)),
-			() => storeWidth(f, TLB.addend.of(entry).add(linear.wrap()), width, value),
-			() => this.slowStore(segment, linear, width, value),
+			() => {
+				const host = TLB.addend.of(entry).add(linear.wrap());
+				storeWidth(f, host, width, value);
+				if (high) f.store("v128", host, high, 16);
+			},
+			() => this.slowStore(segment, linear, width, value, high),
 		);
 		f.release(entry, linear);
 	}
@@ -392,11 +448,13 @@ class InterpreterTarget implements Target {
 
 /** A value of `width` bits from memory, zero-extended over its WebAssembly type. */
 export function loadWidth(address: Ex, width: Width, offset: number): Ex {
+	if (width === 128) return address.load("v128", offset);
 	return address.load(width === 64 ? "i64" : width === 32 ? "i32" : width === 16 ? "i32_16u" : "i32_8u", offset);
 }
 
 export function storeWidth(f: FunctionBuilder, address: Ex, width: Width, value: Ex, offset = 0): void {
-	f.store(width === 64 ? "i64" : width === 32 ? "i32" : width === 16 ? "i32_16" : "i32_8", address, value, offset);
+	if (width === 128) f.store("v128", address, value, offset);
+	else f.store(width === 64 ? "i64" : width === 32 ? "i32" : width === 16 ? "i32_16" : "i32_8", address, value, offset);
 }
 
 /** Writes to a register: 32 bits clear the upper half (SDM 1 3.4.1.1), fewer leave the rest alone. */

@@ -166,8 +166,9 @@ function classify(instruction: UnitInstruction): Kind {
 	const { instance, status } = decoded;
 	if (status !== "ok" || !instance) return "interpret";
 	const { meaning } = instance;
-	const { family } = instance.form;
-	if (meaning.helper || (family.checks?.length ?? 0) > 0) return "handler";
+	const { family, checks } = instance.form;
+	// Vectors always have checks.
+	if (meaning.helper || checks.length > 0) return "handler";
 	if (meaning.stores.length > 1 || meaning.faults.some((fault) => !fault.when)) return "handler";
 	if (meaning.stores.some((store) => store.kind === "operand" && store.when)) return "handler";
 	if (instance.operands.some(({ kind }) => kind === "sreg" || kind === "fixedSegment")) return "handler";

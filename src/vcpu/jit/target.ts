@@ -410,6 +410,14 @@ export class CompiledTarget implements Target {
 		}
 	}
 
+	enterMmx(): void {
+		assert(false, "MMX instructions are interpreted");
+	}
+
+	pure(): Callee {
+		assert(false, "vectors are interpreted");
+	}
+
 	fault(_vector: number, _errorCode: number | undefined, when: Ex | undefined): void {
 		assert(when, "instructions that always fault are interpreted");
 		this.leaveIf(when);
