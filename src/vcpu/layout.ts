@@ -353,7 +353,7 @@ export const FRAGMENT_SIZE = 32;
 export const FRAGMENT_WANTED = 2;
 
 /** TLB entry: tag is the linear page; addend + low half of the linear address = offset in VM memory. */
-export const TLB = { tag: new Field(0, 8), addend: new Field(8, 4), meta: new Field(12, 4) } as const;
+export const TLB = { addend: new Field(0, 4), tag: new Field(4, 8), meta: new Field(12, 4) } as const;
 export const TLB_ENTRY = 16;
 export const TLB_ENTRIES = 4096;
 export const TLB_BYTES = TLB_ENTRIES * TLB_ENTRY;

@@ -29,6 +29,7 @@ import {
 	segmentOffset,
 	TLB,
 	TLB_BYTES,
+	TLB_ENTRY,
 	TLB_LIST_CAPACITY,
 	TLB_TABLES,
 } from "./layout.ts";
@@ -423,6 +424,23 @@ export class Processor {
 		if (words[at + TLB.tag.offset / 4] !== (page | 0)) return 0;
 		if (words[at + TLB.tag.offset / 4 + 1] !== Math.floor(page / 0x1_0000_0000)) return 0;
 		return (words[at + TLB.addend.offset / 4]! + page) >>> 0;
+	}
+
+	/** The addend that at least three quarters of the read TLB in force have; undefined where there is none. */
+	commonAddend(): number | undefined {
+		const words = this.tlbWords;
+		const first = (this.get(F.tlbRead) - this.get(F.tlbArea)) >> 2;
+		const counts = new Map<number, number>();
+		let entries = 0;
+		for (let at = first; at < first + TLB_BYTES / 4; at += TLB_ENTRY / 4) {
+			// Entries that are empty or taken away have tags that are no page.
+			if ((words[at + TLB.tag.offset / 4]! & 0xfff) !== 0) continue;
+			const addend = words[at + TLB.addend.offset / 4]!;
+			counts.set(addend, (counts.get(addend) ?? 0) + 1);
+			entries++;
+		}
+		for (const [addend, count] of counts) if (count * 4 >= entries * 3) return addend;
+		return undefined;
 	}
 
 	/** Nanoseconds of guest time that no instruction accounts for. */

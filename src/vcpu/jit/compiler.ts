@@ -5,6 +5,7 @@ import { SEGMENT } from "../../isa/registers.ts";
 import type { Callee } from "../../wasm/expression.ts";
 import { ModuleBuilder } from "../../wasm/module.ts";
 import type { CodeWatch } from "../code-space.ts";
+import { CR0 } from "../core/control-bits.ts";
 import { handlerIndex } from "../core/handlers.ts";
 import { BLOCK, CODE_PAGE, CODE_PAGE_SIZE, codeSizeOf, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import type { Compiler, Processor } from "../processor.ts";
@@ -20,7 +21,7 @@ const UNIT_TABLES = 1 << 20;
 const MOST_BLOCKS = 160;
 const MOST_INSTRUCTIONS = 1200;
 const MOST_INSTRUCTIONS_PER_BLOCK = 64;
-/** TLB misses for which a unit leaves before it is made to fill the TLB itself. */
+/** TLB misses for which a unit leaves before it is made to bear more of them. */
 const MISSES_BORNE = 2000;
 /** Times that a unit's pages are not all known before it is made anew from those that are. */
 const UNCONFIRMED_BORNE = 256;
@@ -32,6 +33,12 @@ const MUCH_LATER = 1024;
 /** What BLOCK.id says: the block has been hot once; it has been sent away once. */
 const HOT = 1;
 const SENT_AWAY = 2;
+
+/**
+ * How a unit looks its data up, from the fastest to the most tolerant: where all memory is at one distance from its linear address; anywhere; and
+ * filling the TLB instead of leaving.
+ */
+type Lookup = "near" | "anywhere" | "filling";
 
 interface Unit extends CodeWatch {
 	readonly key: number;
@@ -48,7 +55,10 @@ interface Unit extends CodeWatch {
 	readonly generationWord: number;
 	/** The same pages, as the core reads them. */
 	readonly pageTable: number;
-	/** Counts TLB misses down; 0 where the unit fills the TLB itself. */
+	readonly lookup: Lookup;
+	/** How it would do so where the TLB had allowed it. */
+	readonly wantedLookup: Lookup;
+	/** Counts TLB misses down. */
 	readonly missWord: number;
 	readonly remakes: number;
 	/** Count of retired instructions when it was made. */
@@ -152,7 +162,15 @@ export class UnitCompiler implements Compiler {
 
 	/** A unit for one place and what it reaches. */
 	private fresh(ip: number, page: number, host: number, key: number, csBase: number, csHigh: number): Unit | undefined {
-		return this.make([ip], key, csBase, csHigh, new Map([[page, host - (host & 4095)]]), 0, false);
+		return this.make([ip], key, csBase, csHigh, new Map([[page, host - (host & 4095)]]), 0, "near");
+	}
+
+	/** Distance of data from its linear address: without paging that of code, else what most of the TLB has. */
+	private expectedAddend(pages: ReadonlyMap<number, number>): number | undefined {
+		const [first] = pages;
+		const { processor } = this;
+		if (first && (processor.get(F.cr0) & CR0.pg) === 0) return (first[1] - first[0]) | 0;
+		return processor.commonAddend();
 	}
 
 	/** A unit made anew with one more entry and those that have been waiting. */
@@ -161,7 +179,7 @@ export class UnitCompiler implements Compiler {
 		const pages = this.knownPages(unit);
 		const roots = [...new Set([ip, ...unit.roots, ...unit.wanted])];
 		const { key, csBase, csHigh, remakes } = unit;
-		return this.make(roots, key, csBase, csHigh, pages, remakes + 1, unit.missWord === 0);
+		return this.make(roots, key, csBase, csHigh, pages, remakes + 1, unit.wantedLookup);
 	}
 
 	/** Those of a unit's pages that are still what they were. */
@@ -188,7 +206,7 @@ export class UnitCompiler implements Compiler {
 		csHigh: number,
 		pages: Map<number, number>,
 		remakes: number,
-		fills: boolean,
+		wantedLookup: Lookup,
 	): Unit | undefined {
 		const { processor } = this;
 		const bytes = processor.bytes();
@@ -228,8 +246,10 @@ export class UnitCompiler implements Compiler {
 		const generationWord = pages.size > 1 ? this.allocate(4) : 0;
 		if (generationWord) this.words[generationWord >> 2] = processor.get(F.generation);
 		const pageTable = this.writePages(pages);
-		const missWord = fills ? 0 : this.allocate(4);
-		if (missWord) this.words[missWord >> 2] = MISSES_BORNE;
+		const addend = wantedLookup === "near" ? this.expectedAddend(pages) : undefined;
+		const lookup = wantedLookup === "near" && addend === undefined ? "anywhere" : wantedLookup;
+		const missWord = this.allocate(4);
+		this.words[missWord >> 2] = lookup === "filling" ? 0 : MISSES_BORNE;
 		const m = new ModuleBuilder();
 		// Imports come first: the handlers of all instructions that the unit does not do itself.
 		const handlers = new Map<number, Callee>();
@@ -252,7 +272,7 @@ export class UnitCompiler implements Compiler {
 				}
 			: undefined;
 		for (const name of ports ? ["portRead", "portWrite"] : []) env[name] = processor.core[name];
-		const touch = fills ? m.import("touch", ["i32", "i64", "i32", "i32"], ["i32"]) : undefined;
+		const touch = lookup === "filling" ? m.import("touch", ["i32", "i64", "i32", "i32"], ["i32"]) : undefined;
 		if (touch) env["touch"] = processor.core["touch"];
 		const printed = new UnitPrinter(m, `unit_${roots[0]!.toString(16)}`, {
 			blocks,
@@ -265,7 +285,8 @@ export class UnitCompiler implements Compiler {
 			pages: pageTable,
 			pageCount: pages.size,
 			confirmPages,
-			missWord: missWord || this.allocate(4),
+			missWord,
+			addend,
 			touch,
 			readFlags,
 			ports,
@@ -309,6 +330,8 @@ export class UnitCompiler implements Compiler {
 				.map(([ip, number]) => ({ host: hostOf(ip), number, ip })),
 			generationWord,
 			pageTable,
+			lookup,
+			wantedLookup,
 			missWord,
 			remakes,
 			born: processor.retired(),
@@ -395,8 +418,8 @@ export class UnitCompiler implements Compiler {
 		const slot = words[(block + BLOCK.unit.offset) >> 2]!;
 		for (const unit of this.byPage.get(words[(block + BLOCK.host.offset) >> 2]! >>> 12) ?? []) {
 			if (unit.slot !== slot) continue;
-			if (unit.missWord !== 0 && this.words[unit.missWord >> 2] === 0) {
-				this.makeFilling(unit);
+			if (unit.lookup !== "filling" && this.words[unit.missWord >> 2] === 0) {
+				this.makeTolerant(unit);
 				return;
 			}
 			if (++unit.unconfirmed > UNCONFIRMED_BORNE) this.drop(unit);
@@ -404,12 +427,13 @@ export class UnitCompiler implements Compiler {
 		}
 	}
 
-	/** Makes a unit anew that misses often: it fills the TLB without leaving, at the price of slower code. */
-	private makeFilling(unit: Unit): void {
+	/** Makes a unit anew that misses often, at the price of slower code. */
+	private makeTolerant(unit: Unit): void {
 		const { roots, key, csBase, csHigh, remakes } = unit;
+		const lookup = unit.lookup === "near" ? "anywhere" : "filling";
 		const pages = this.knownPages(unit);
 		if (pages.size < unit.pages.size) return;
-		const next = this.thrift.pay(() => this.make(roots, key, csBase, csHigh, pages, remakes, true));
+		const next = this.thrift.pay(() => this.make(roots, key, csBase, csHigh, pages, remakes, lookup));
 		if (!next) return;
 		this.drop(unit);
 		this.install(next);

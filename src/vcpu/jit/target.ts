@@ -40,6 +40,8 @@ export interface UnitFrame {
 	readonly csHigh: number;
 	/** Address of the TLBs of this processor. */
 	readonly tlbArea: number;
+	/** What every TLB entry must have as its addend; undefined: whatever it has. */
+	readonly addend: number | undefined;
 	/** Leaves for the interpreter in front of the current instruction; `missed`: because of the TLB. */
 	leave(missed?: boolean): void;
 	/** The core's `touch`, for units that miss the TLB often; the others leave. */
@@ -291,22 +293,32 @@ export class CompiledTarget implements Target {
 		return local;
 	}
 
-	/** Offset of the TLB entry from the table, and the check that the whole access lies in the cached page. */
-	private lookup(linear: Local, bytes: number, table: number, access: number): Local {
+	/** VM memory offset of an access, and the check that all of it lies in a cached page. */
+	private lookup(linear: Local, bytes: number, table: number, access: number): Ex {
 		const { f, frame } = this;
-		const { touch } = frame;
+		const { touch, addend } = frame;
 		const entry = this.temporary(linear.wrap().shrU(8).and(0xfff0));
 		const page = bytes === 1 ? linear.and(-4096) : linear.add(bytes - 1).and(-4096);
 		// Where 64-bit code has run there may be entries that differ in the upper half only.
 		const wide = (frame.key & (KEY.long | KEY.compatibility)) !== 0;
-		const misses = wide
-			? entry.load("i64", table + TLB.tag.offset).ne(page.extU())
-			: entry.load("i32", table + TLB.tag.offset).ne(page);
+		const hits = wide
+			? entry.load("i64", table + TLB.tag.offset).eq(page.extU())
+			: entry.load("i32", table + TLB.tag.offset).eq(page);
+		const near = (expected: number): Ex =>
+			wide
+				? hits.and(entry.load("i32", table + TLB.addend.offset).eq(expected))
+				: entry.load("i64", table + TLB.addend.offset).eq(
+						page
+							.extU()
+							.shl(32)
+							.or(BigInt(expected >>> 0)),
+					);
+		const misses = (addend === undefined ? hits : near(addend)).eqz();
 		f.if(misses, () => {
 			if (touch) f.if(call(touch, frame.st, linear.extU(), bytes, access).eqz(), () => frame.leave(true));
 			else frame.leave(true);
 		});
-		return entry;
+		return linear.wrap().add(addend ?? entry.load("i32", table + TLB.addend.offset));
 	}
 
 	private tlb(write: boolean): number {
@@ -320,8 +332,7 @@ export class CompiledTarget implements Target {
 		const bytes = width / 8;
 		const linear = this.linear(segment, offset, bytes, modify);
 		const table = this.tlb(modify);
-		const entry = this.lookup(linear, bytes, table, modify ? ACCESS.modify : ACCESS.read);
-		const host = linear.wrap().add(entry.load("i32", table + TLB.addend.offset));
+		const host = this.lookup(linear, bytes, table, modify ? ACCESS.modify : ACCESS.read);
 		if (!modify) return { value: f.let(loadWidth(host, width, 0)) };
 		const place = this.temporary(host);
 		return { value: f.let(loadWidth(place, width, 0)), place: { host: place, linear } };
@@ -331,8 +342,7 @@ export class CompiledTarget implements Target {
 		const bytes = width / 8;
 		const linear = this.linear(segment, offset, bytes, true);
 		const table = this.tlb(true);
-		const entry = this.lookup(linear, bytes, table, ACCESS.write);
-		storeWidth(this.f, linear.wrap().add(entry.load("i32", table + TLB.addend.offset)), width, value);
+		storeWidth(this.f, this.lookup(linear, bytes, table, ACCESS.write), width, value);
 	}
 
 	storePlace(place: Place, width: Width, value: Ex): void {

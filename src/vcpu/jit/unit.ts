@@ -57,6 +57,8 @@ export interface UnitPlan {
 	readonly words: Int32Array;
 	/** Address of a word that counts down with every miss. */
 	readonly missWord: number;
+	/** What TLB entries have as their addend, where all of them are expected to have the same. */
+	readonly addend: number | undefined;
 	/** The core's `touch`, to fill the TLB without leaving. */
 	readonly touch: Callee | undefined;
 	/** The core's `readFlags`. */
@@ -340,6 +342,7 @@ export class UnitPrinter {
 			// What was known before this instruction: it has not set any flags yet.
 			leave: (missed) =>
 				this.leave(current!.ip, count - index, known, missed ? UNIT_RESULT.miss : UNIT_RESULT.interpret),
+			addend: this.plan.addend,
 			touch: this.plan.touch,
 			spellFlags: () => this.spellFlags(),
 			branch: (target, when) => this.branch(block, target, when, compiled.flagsKnown, fallThrough),
