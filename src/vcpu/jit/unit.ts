@@ -12,6 +12,7 @@ import { F, KEY, REC_SIZE, SEG, STATUS, segmentOffset } from "../layout.ts";
 import { writeRecord } from "../predecode.ts";
 import { analyseRegisters, type UnitRegisterUse } from "./dirty-registers.ts";
 import { regionOf, type UnitBlock, type UnitInstruction } from "./discover.ts";
+import { EntryTable } from "./entry-table.ts";
 import { analyseFlags, type FlagKnowledge } from "./flag-knowledge.ts";
 import { type Flow, structure } from "./structure.ts";
 import { CompiledTarget, type UnitFrame } from "./target.ts";
@@ -106,10 +107,9 @@ export class UnitPrinter {
 	private readonly sites: number[][] = [];
 	private readonly siteKeys = new Map<string, number>();
 	private readonly siteTable: number;
-	/** Table of indirect targets: block number + 1 by IP. */
-	private readonly mapFirst: number;
-	private readonly mapSize: number;
-	private readonly map: number;
+	/** Numbers of the blocks that can be entered through the head, by IP. */
+	private readonly entries: ReadonlyMap<number, number>;
+	private readonly table: EntryTable;
 	private head: Label | undefined;
 	/** Knowing nothing of the flags but what is likely in this unit. */
 	private readonly anything: FlagKnowledge;
@@ -140,18 +140,18 @@ export class UnitPrinter {
 		const { knowledge, anything } = analyseFlags(this.order, successors);
 		this.knowledge = knowledge;
 		this.anything = anything;
-		const entries = this.order.filter((block) => block.entry).map((block) => block.ip);
-		this.mapFirst = Math.min(...entries);
-		this.mapSize = Math.max(...entries) - this.mapFirst + 1;
-		this.map = this.mapSize <= 65536 ? plan.allocate(this.mapSize * 2) : 0;
+		this.entries = new Map(
+			this.order.filter((block) => block.entry).map((block) => [block.ip, this.numbers.get(block.ip)!]),
+		);
+		this.table = new EntryTable({
+			entries: this.entries,
+			numbers: this.order.length,
+			allocate: (bytes) => plan.allocate(bytes),
+			words: plan.words,
+			whole: (low) => this.wholeIp(low),
+			constant: (value) => this.registers.constant(value),
+		});
 		this.siteTable = plan.allocate(this.siteBound() * SITE_WORDS * 4);
-		if (this.map !== 0) {
-			for (const ip of entries) {
-				const at = this.map + (ip - this.mapFirst) * 2;
-				const shift = (at & 2) * 8;
-				plan.words[at >> 2]! |= (this.numbers.get(ip)! + 1) << shift;
-			}
-		}
 	}
 
 	/** No more sites than this can come up: a few per instruction and block. */
@@ -161,15 +161,8 @@ export class UnitPrinter {
 
 	print(): PrintedUnit {
 		const { f, st, plan } = this;
-		const checks = plan.allocate(this.order.length * 4);
-		this.order.forEach((block, n) => {
-			plan.words[(checks >> 2) + n] = block.ip;
-		});
-		const entries = new Map(
-			this.order.filter((block) => block.entry).map((block) => [block.ip, this.numbers.get(block.ip)!]),
-		);
 		// The same memory may be seen at other addresses: this code is for these.
-		f.returnIf(this.entry.shl(2).load("i32", checks).ne(F.rip.of(st).wrap()), UNIT_RESULT.interpret);
+		f.returnIf(this.table.ipOf(this.entry).ne(F.rip.of(st).wrap()), UNIT_RESULT.interpret);
 		if (plan.generationWord !== 0) {
 			const generation = f.let(F.generation.of(st));
 			f.if(i32(plan.generationWord).load("i32").ne(generation), () => {
@@ -199,7 +192,7 @@ export class UnitPrinter {
 							entry: block.entry,
 						})),
 					);
-					this.sequence(flow, new Set(entries.values()), undefined, new Set());
+					this.sequence(flow, new Set(this.entries.values()), undefined, new Set());
 				});
 				f.unreachable();
 			});
@@ -220,7 +213,7 @@ export class UnitPrinter {
 		f.return(result);
 		assert(this.sites.length <= this.siteBound(), "sites");
 		plan.words.set(this.sites.flat(), this.siteTable >> 2);
-		return { f, entries };
+		return { f, entries: this.entries };
 	}
 
 	/** Blocks that a block branches to without going through the head. */
@@ -457,7 +450,6 @@ export class UnitPrinter {
 	/** Goes on at F.rip behind a transfer by a handler, if that is in the unit and nothing that the unit relies on has changed. */
 	private stay(generation: Local): void {
 		const { f, st, plan } = this;
-		if (this.map === 0) return;
 		let changed: Ex = attentionWanted(st, F.eflags.of(st))
 			.or(F.modeKey.of(st).xor(plan.key))
 			.or(F.generation.of(st).xor(generation))
@@ -469,25 +461,11 @@ export class UnitPrinter {
 		}
 		f.if(changed.eqz(), () => {
 			f.set(this.ip, this.registers.typed(F.rip.of(st)));
-			this.ifEntry(() => {
+			this.table.ifEntry(f, this.ip, this.entry, () => {
 				this.reload();
 				f.br(this.head!);
 			});
 		});
-	}
-
-	/** Prints `then` for the case that `ip` can be entered; its number is in `entry`. */
-	private ifEntry(then: () => void): void {
-		const { f } = this;
-		const offset = f.let(this.ip.sub(this.registers.constant(this.mapFirst)));
-		f.if(offset.ltU(this.mapSize), () => {
-			f.set(this.entry, offset.wrap().shl(1).load("i32_16u", this.map));
-			f.if(this.entry.ne(0), () => {
-				f.set(this.entry, this.entry.sub(1));
-				then();
-			});
-		});
-		f.release(offset);
 	}
 
 	/** Whether the port access that ends a block is done without its handler. */
@@ -544,12 +522,10 @@ export class UnitPrinter {
 		}
 		assert(terminator.kind === "indirect", "how a block ends");
 		f.set(this.ip, target);
-		if (this.map !== 0) {
-			this.ifEntry(() => {
-				this.announce(known, true);
-				f.br(this.head!);
-			});
-		}
+		this.table.ifEntry(f, this.ip, this.entry, () => {
+			this.announce(known, true);
+			f.br(this.head!);
+		});
 		this.leaveTo(known);
 	}
 
