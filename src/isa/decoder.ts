@@ -39,6 +39,8 @@ export class Decoded {
 	/** ModRM.rm with REX.B, or the register in the opcode. */
 	rm = 0;
 	mod = 0;
+	/** The whole byte, 0 without one. */
+	modrm = 0;
 	/** Register numbers, -1 for none; the base may be {@link RIP_RELATIVE}. */
 	base = -1;
 	index = -1;
@@ -130,6 +132,7 @@ export class Decoder {
 			} else break;
 			rex = 0;
 		}
+		out.modrm = 0;
 		let map = 0;
 		let vex = -1;
 		if ((opcode === 0xc4 || opcode === 0xc5) && (codeSize === 64 || (this.at < end && bytes[this.at]! >= 0xc0))) {
@@ -167,6 +170,7 @@ export class Decoder {
 		if (slot.hasModrm) {
 			if (this.at >= end) return "truncated";
 			const modrm = bytes[this.at++]!;
+			out.modrm = modrm;
 			mod = modrm >> 6;
 			out.reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
 			rm = modrm & 7;

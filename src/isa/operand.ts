@@ -12,7 +12,7 @@ export type OperandSize = 16 | 32 | 64;
  * RyMb and RyMw a register of 32 or 64 bits or 8 or 16 of memory.
  * Vector operands have the widths of the appendix: those of x, ps and pd go by VEX.L, dq is 128 and qq 256 bits.
  * X and Y are the memory of string instructions at DS:rSI and ES:rDI; their meanings are helpers.
- * Fixed registers and the constant 1 are spelled as in the manual.
+ * Fixed registers and the constant 1 are spelled as in the manual; so are ST(0), as ST, and ST(i), as STi.
  */
 export type OperandCode = string;
 
@@ -44,6 +44,9 @@ export type OperandKind =
 	| "fixedSegment"
 	/** Memory of a string instruction. */
 	| "string"
+	/** The top of the x87 stack, and the stack register that ModRM r/m counts from there. */
+	| "st0"
+	| "sti"
 	| "one";
 
 export interface Operand {
@@ -143,6 +146,8 @@ export function parseOperand(
 	const fixed = FIXED[code];
 	if (fixed) return make("fixed", widthOf(fixed[1], size), { register: fixed[0] });
 	if (code === "1") return make("one", 8);
+	if (code === "ST") return make("st0", 0);
+	if (code === "STi") return make("sti", 0, { mod: "register" });
 	const segment = IMPLIED_SEGMENT[code];
 	if (segment !== undefined) return make("fixedSegment", 16, { register: segment });
 	if (code === "RvMw") return make("rm", rm === "memory" ? 16 : size);

@@ -170,7 +170,7 @@ export const F = {
 	data: new Field(take(64), 8),
 	/** Answered reads of the instruction in hand. */
 	readCount: f32(),
-	reads: new Field(take(64 * 32), 8),
+	reads: new Field(take(128 * 32), 8),
 	/** Record of the instruction whose reads these are; 0: the next one that reads. */
 	readRecord: f32(),
 	/** Count of retired instructions (low half, the block's charge included) when they began. */
@@ -290,6 +290,8 @@ export const F = {
 	/** Status-word bits 0–6 that it raises; not 0: the result was rounded away from zero (C1). */
 	fpuRaised: f32(),
 	fpuUp: f32(),
+	/** Image of state on its way to or from memory: FSAVE's, or the parts of XSAVE's one after the other. */
+	area: new Field(take(512, 16), 8),
 	/** Numbers of transcendental functions in the making (core/x87/wide.ts). */
 	wide: new Field(take(16 * 32, 16), 8),
 	/** Not 0: the host takes FERR#, the interrupt that stands for #MF while CR0.NE is 0. */
@@ -381,6 +383,8 @@ export const ACCESS = {
 	hypervisor: 256,
 	/** Through SS: an address that is not canonical is #SS(0) instead of #GP(0). */
 	stack: 512,
+	/** Part of an access whose alignment was checked as a whole. */
+	aligned: 1024,
 } as const;
 
 /** How a handler ends. */
@@ -447,7 +451,10 @@ export const REC = {
 	addressSize: 13,
 	/** u16: offset of the segment register in the state. */
 	segmentOffset: 14,
-	/** i64: first immediate; of a VEX form the offset in the state of the register that imm8[7:4] or a vector index names. */
+	/**
+	 * i64: first immediate; of a VEX form the offset in the state of the register that imm8[7:4] or a vector index names; of x87
+	 * instructions the opcode (three bits of the first byte, then ModRM).
+	 */
 	immediate: 16,
 	/** i32: displacement. */
 	displacement: 24,

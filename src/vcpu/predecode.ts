@@ -46,6 +46,8 @@ export function writeRecord(words: Int32Array, at: number, decoded: Decoded, ip:
 				rm = byteRegister(decoded.rm, decoded.rex);
 		}
 		if (instance.form.family.repeat) immediate2 = decoded.repeat;
+		const { map, opcode } = instance.form.encoding;
+		if (map === 0 && (opcode & 0xf8) === 0xd8) immediate = ((opcode & 7) << 8) | decoded.modrm;
 	}
 	let { displacement } = decoded;
 	let base = registerOffset(decoded.base);

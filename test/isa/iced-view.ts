@@ -149,6 +149,10 @@ export function ourView(decoded: Decoded, ip: number): View {
 				return `dr${decoded.reg}`;
 			case "one":
 				return "# 0x1";
+			case "st0":
+				return "st0";
+			case "sti":
+				return `st${decoded.rm & 7}`;
 			case "immediate":
 				return `# ${hex(immediate(), width)}`;
 			case "relative":

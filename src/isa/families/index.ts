@@ -21,6 +21,10 @@ import * as stack from "./stack.ts";
 import * as string from "./string.ts";
 import * as system from "./system.ts";
 import * as vectorMove from "./vector-move.ts";
+import * as x87Arithmetic from "./x87-arithmetic.ts";
+import * as x87Compare from "./x87-compare.ts";
+import * as x87Control from "./x87-control.ts";
+import * as x87Move from "./x87-move.ts";
 import * as x87State from "./x87-state.ts";
 
 const FILES = [
@@ -45,6 +49,10 @@ const FILES = [
 	stack,
 	string,
 	system,
+	x87Arithmetic,
+	x87Compare,
+	x87Control,
+	x87Move,
 	x87State,
 	vectorMove,
 ];

@@ -484,7 +484,15 @@ export function defineChecks(core: Core): void {
 		f.returnIf(access.and(ACCESS.user).eqz(), 0);
 		f.returnIf(F.cr0.of(st).wrap().and(CR0.am).eqz(), 0);
 		f.returnIf(F.eflags.of(st).and(EFLAGS.ac).eqz(), 0);
-		f.returnIf(linear.wrap().and(bytes.sub(1)).eqz(), 0);
+		f.returnIf(access.and(ACCESS.aligned).ne(0), 0);
+		// Ten bytes of x87 are aligned as eight are (SDM 3A table 6-7).
+		f.returnIf(
+			linear
+				.wrap()
+				.and(i32(7).when(bytes.eq(10), bytes.sub(1)))
+				.eqz(),
+			0,
+		);
 		f.check(call(core.fn("checkCanonical"), st, linear, bytes, access));
 		f.return(call(core.fn("raise"), st, VECTOR.AC, 0));
 	});

@@ -51,6 +51,13 @@ export function defineX87State(core: Core): void {
 		f.return(0);
 	});
 
+	core.define("helper_fpuWaitHere", ["i32", "i32"], ["i32"], (f) => {
+		const st = f.param(0);
+		const absent = CR0.mp | CR0.ts;
+		f.if(F.cr0.of(st).wrap().and(absent).eq(absent), () => f.return(call(core.fn("raise"), st, VECTOR.NM, 0)));
+		f.return(call(core.fn("fpuError"), st));
+	});
+
 	core.define("helper_emms", ["i32", "i32"], ["i32"], (f) => {
 		const st = f.param(0);
 		f.check(call(core.fn("checkMmx"), st));
