@@ -22,10 +22,15 @@ const isRegister = (next: number): boolean => next >= 0xc0;
 export const ONLY_ICED: readonly Departure[] = [
 	{ reason: "EVEX, newer than a Pentium III", map: 0, from: 0x62, to: 0x62, where: isRegister },
 	{ reason: "XOP, newer", map: 0, from: 0x8f, to: 0x8f, where: (next) => reg(next) !== 0 },
-	{ reason: "WAIT: x87, not declared yet", map: 0, from: 0x9b, to: 0x9b },
 	{ reason: "VEX, newer", map: 0, from: 0xc4, to: 0xc5, where: isRegister },
+	{
+		reason: "x87 transcendentals, not declared yet",
+		map: 0,
+		from: 0xd9,
+		to: 0xd9,
+		where: (next) => [0xf0, 0xf1, 0xf2, 0xf3, 0xf9, 0xfb, 0xfe, 0xff].includes(next),
+	},
 	{ reason: "XABORT and XBEGIN, newer", map: 0, from: 0xc6, to: 0xc7, where: (next) => next === 0xf8 },
-	{ reason: "x87, not declared yet", map: 0, from: 0xd8, to: 0xdf },
 	{
 		reason: "VMX, SMX, MONITOR, XSAVE, PKU and others, newer",
 		map: 1,
