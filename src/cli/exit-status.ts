@@ -19,6 +19,8 @@ export const STATUS = {
 	unwantedText: 201,
 	romWrite: 202,
 	noCode: 203,
+	panic: 204,
+	reset: 205,
 } as const;
 
 /** The table for help and documentation: status and meaning. */
@@ -41,6 +43,8 @@ export const STATUS_MEANINGS: readonly (readonly [status: string, meaning: strin
 	[`${STATUS.unwantedText}`, "a --fail-on text appeared"],
 	[`${STATUS.romWrite}`, "stopped at a store to ROM (--rom-writes stop)"],
 	[`${STATUS.noCode}`, "the processor was to run code where there is no memory"],
+	[`${STATUS.panic}`, "the guest's kernel panicked: --panic-text appeared"],
+	[`${STATUS.reset}`, "the guest reset the machine, and --on-reset said to end then"],
 ];
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
@@ -60,6 +64,8 @@ const STATUS_OF: Readonly<Record<Exclude<EndKind, "debug-exit" | "signal">, numb
 	"triple-fault": STATUS.tripleFault,
 	"no-code": STATUS.noCode,
 	halted: STATUS.halted,
+	panic: STATUS.panic,
+	reset: STATUS.reset,
 };
 
 function debugExitStatus(value: number, encoding: MachineConfig["debugExitEncoding"]): number {

@@ -9,6 +9,10 @@ export function endText(end: End): string {
 			return `the guest wrote ${end.value} to the debug-exit port`;
 		case "power-off":
 			return "the guest switched the power off";
+		case "reset":
+			return `the guest reset the machine (${end.cause})`;
+		case "panic":
+			return `the guest's kernel panicked: ${end.message}`;
 		case "expected":
 			return "every expected text has appeared";
 		case "unwanted":

@@ -15,6 +15,7 @@ import { DirtyIntervals } from "./dirty-intervals.ts";
 import { type EngineChoice, useEngine } from "./engine.ts";
 import { GuestClock } from "./guest-clock.ts";
 import type { MachineHost } from "./outcome.ts";
+import { PanicWatch } from "./panic-watch.ts";
 import { Pc } from "./pc/pc.ts";
 import type { Requests } from "./requests.ts";
 import { romWriteOf } from "./rom-write-of.ts";
@@ -84,12 +85,14 @@ export class Chassis {
 	}
 
 	private constructor(vm: Vm, vcpu: Vcpu, compiler: UnitCompiler | undefined, trace: Trace, parts: ChassisParts) {
-		const { config, host, requests, sleep } = parts;
+		const { config, requests, sleep } = parts;
 		this.vcpu = vcpu;
 		this.compiler = compiler;
 		const { processor } = vcpu;
 		const clock = new GuestClock(processor, config.clock === "host" ? parts.hostTime : undefined);
 		this.clock = clock;
+		const host =
+			config.panicText === "off" ? parts.host : watched(parts.host, new PanicWatch(config.panicText, clock, requests));
 		const identity = findCpuid(vcpu.getCpuid2(), 1);
 		const pc = new Pc(config, {
 			vm,
@@ -121,6 +124,10 @@ export class Chassis {
 		const sources = [host.keyboard, ...host.serial.map(({ input }) => input)].filter((source) => source !== undefined);
 		const { dirtyLog } = parts.shadow ? {} : host;
 		this.intervals = dirtyLog && new DirtyIntervals(vm, dirtyLog, () => processor.retired());
+		const { kernel } = config;
+		const hasFirmware = config.bios !== undefined || config.flash.length > 0;
+		const boot = kernel === undefined || hasFirmware ? undefined : new DirectBoot({ config, kernel, vm, vcpu, pc });
+		const restarts = config.onReset === "auto" ? boot === undefined : config.onReset === "restart";
 		this.loop = new RunLoop({
 			intervals: this.intervals,
 			vcpu,
@@ -133,15 +140,13 @@ export class Chassis {
 				guestTimeNs: config.maxGuestTimeNs ?? Number.POSITIVE_INFINITY,
 				deadline: parts.deadline,
 			},
+			restarted: restarts ? () => boot?.start() : undefined,
 			mayHear: () => sources.some((source) => !source.ended),
 			turned: () => parts.turned(pc),
 			trace: { exits: trace("exits"), resets: trace("resets") },
 		});
 		pc.reset();
-		const { kernel } = config;
-		if (kernel !== undefined && config.bios === undefined && config.flash.length === 0) {
-			new DirectBoot({ config, kernel, vm, vcpu, pc }).start();
-		}
+		boot?.start();
 	}
 
 	/** Guest instructions retired since power-on. */
@@ -197,6 +202,12 @@ export class Chassis {
 
 function isX2apic(index: number): boolean {
 	return index >= X2APIC_FIRST_MSR && index <= X2APIC_LAST_MSR;
+}
+
+/** A host whose consoles a panic is looked for on. */
+function watched(host: MachineHost, panic: PanicWatch): MachineHost {
+	const serial = host.serial.map((line) => ({ ...line, output: panic.watch(line.output) }));
+	return { ...host, serial, debugcon: panic.watch(host.debugcon) };
 }
 
 /** The interrupt acknowledge, saying every vector where that is wanted. */

@@ -1,5 +1,5 @@
 import type { Logger } from "../base/logger.ts";
-import type { ByteSink } from "../bus/device.ts";
+import type { ByteSink, ResetKind } from "../bus/device.ts";
 import type { TraceCategory } from "../config/index.ts";
 import type { RomWriteSink } from "../debug/rom-write.ts";
 import type { ByteSource } from "../host/byte-source.ts";
@@ -26,6 +26,10 @@ export type End =
 	| { readonly kind: "debug-exit"; readonly value: number }
 	/** The guest switched the power off. */
 	| { readonly kind: "power-off" }
+	/** The guest asked for a reset of the machine, by `cause`, and that was to end the run. */
+	| { readonly kind: "reset"; readonly cause: ResetKind }
+	/** The guest's kernel gave up: `panicText` appeared on a console. */
+	| { readonly kind: "panic"; readonly message: string }
 	/** `timeoutMs` of host time have passed. */
 	| { readonly kind: "timeout" }
 	/** `maxInstructions` have retired. */

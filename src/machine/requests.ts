@@ -1,10 +1,14 @@
 import type { PowerControl, ResetKind } from "../bus/device.ts";
-import type { End, StopReason } from "./outcome.ts";
+import type { End, EndKind, StopReason } from "./outcome.ts";
+
+/** Ends that the guest brings about itself, and that a panic explains. */
+const BY_GUEST: readonly EndKind[] = ["power-off", "reset", "triple-fault", "no-code", "halted"];
 
 /** What devices, the host and limits ask of a machine while it runs. The run loop looks between two exits. */
 export class Requests implements PowerControl {
 	private ending: End | undefined;
 	private pendingReset: ResetKind | undefined;
+	private panicMessage: () => string | undefined = () => undefined;
 	private readonly wake: () => void;
 
 	/** `wake` is called when something comes from outside while the machine may be asleep. */
@@ -34,9 +38,15 @@ export class Requests implements PowerControl {
 		return kind;
 	}
 
+	/** From now on `message` says what the guest's kernel has panicked with, if it has: that is then why it ended. */
+	explainBy(message: () => string | undefined): void {
+		this.panicMessage = message;
+	}
+
 	/** The guest, or a limit, ends the run. */
 	finish(end: End): void {
-		this.ending ??= end;
+		const message = BY_GUEST.includes(end.kind) ? this.panicMessage() : undefined;
+		this.ending ??= message === undefined ? end : { kind: "panic", message };
 	}
 
 	/** The host ends the run. */

@@ -41,6 +41,8 @@ export interface RunLoopParts {
 	readonly requests: Requests;
 	readonly sleep: Sleep;
 	readonly limits: Limits;
+	/** Called when board and processor have been reset, before the processor runs again; absent: a reset ends the run. */
+	readonly restarted: (() => void) | undefined;
 	/** Whether something from the host may still reach the guest. */
 	readonly mayHear: () => boolean;
 	/** Called at every turn of the event loop. */
@@ -228,12 +230,21 @@ export class RunLoop {
 	}
 
 	private reset(): void {
-		const { vcpu, board, requests, trace } = this.parts;
+		const { vcpu, board, requests, restarted, trace } = this.parts;
 		const kind: ResetKind | undefined = requests.takeReset();
 		trace.resets?.(`${kind} at ${this.where()}`);
-		if (kind !== "init") board.reset();
-		vcpu.reset(kind === "init" ? "init" : "power-on");
 		this.halted = false;
+		if (kind === undefined || kind === "init") {
+			vcpu.reset("init");
+			return;
+		}
+		if (restarted === undefined) {
+			requests.finish({ kind: "reset", cause: kind });
+			return;
+		}
+		board.reset();
+		vcpu.reset("power-on");
+		restarted();
 	}
 
 	/** CS:IP for people. */

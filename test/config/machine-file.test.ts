@@ -48,6 +48,8 @@ max-instructions: 1000000
 max-guest-time: 5s
 expect: ["ready", "login:"]
 fail-on: panic
+panic-text: "off"
+on-reset: restart
 rom-writes: log
 result: result.json
 dirty-log: pages.jsonl
@@ -82,6 +84,8 @@ trace: [mmio, ports]
 			maxGuestTimeNs: 5e9,
 			expect: ["ready", "login:"],
 			failOn: ["panic"],
+			panicText: "off",
+			onReset: "restart",
 			romWrites: "log",
 			result: "result.json",
 			dirtyLog: "pages.jsonl",

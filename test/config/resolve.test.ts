@@ -36,6 +36,8 @@ describe("defaults", () => {
 			devices: [],
 			expect: [],
 			failOn: [],
+			panicText: "Kernel panic - not syncing",
+			onReset: "auto",
 			romWrites: "summary",
 			cpu: { model: "max", features: [] },
 			engine: "auto",

@@ -15,6 +15,20 @@ export const verdict = [
 		help: "end with failure as soon as TEXT appears on a serial or debug console; repeatable",
 	}),
 	required({
+		key: "panicText",
+		name: "panic-text",
+		kind: text,
+		default: "Kernel panic - not syncing",
+		help: "what a kernel says on a serial or debug console when it gives up: a failure of its own; off: nothing",
+	}),
+	required({
+		key: "onReset",
+		name: "on-reset",
+		kind: choice("auto", "restart", "end"),
+		default: "auto",
+		help: "when the guest resets the machine: restart it, or end the run; auto: end it where a kernel was booted without firmware",
+	}),
+	required({
 		key: "romWrites",
 		name: "rom-writes",
 		kind: choice("summary", "log", "stop", "off"),
