@@ -121,6 +121,18 @@ export const IMPLEMENTED: ReadonlySet<Feature> = new Set([
 	"x2apic",
 	"tsc-deadline",
 	"arat",
+	"clflush",
+	"clflushopt",
+	"clwb",
+	"cx16",
+	"lahf-lm",
+	"3dnowprefetch",
+	"movbe",
+	"popcnt",
+	"abm",
+	"adx",
+	"rdrand",
+	"rdseed",
 ] satisfies Feature[]);
 
 /** What a feature makes no sense without: where those are switched off, it goes too. */

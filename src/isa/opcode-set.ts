@@ -124,6 +124,6 @@ function* registersOf(form: Form, long: boolean): Generator<number> {
  * register – but with REX.B the opcode does name one (90 is NOP, 41 90 XCHG).
  */
 function precedence({ encoding }: Form, extended: boolean): number {
-	if (extended && encoding.plusRegister) return 8;
-	return (encoding.rexW ? 4 : 0) + (encoding.prefix === 0 ? 0 : 2) + (encoding.plusRegister ? 0 : 1);
+	const named = encoding.plusRegister === extended ? 1 : 0;
+	return (encoding.rexW ? 4 : 0) + (encoding.prefix === 0 ? 0 : 2) + named;
 }

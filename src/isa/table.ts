@@ -143,7 +143,10 @@ export class InstructionTable {
 		const needsRm = parsed.some((operand) => operand.kind === "rm");
 		// Nothing but y: 32 or 64 bits, whatever 66 says.
 		const halfSized = form.sized && !options.sized && operandCodes.every((code) => !isSized(code) || isHalfSized(code));
-		const known = halfSized ? sizes.filter((size) => size !== 16) : sizes;
+		const known = sizes.filter((size) => {
+			if (size === 64) return options.mode !== "i64";
+			return !encoding.rexW && !(halfSized && size === 16);
+		});
 		for (const size of form.sized ? known : [sizes.includes(32) ? 32 : (sizes[0] ?? 32)]) {
 			const variants = !needsRm
 				? (["none"] as const)

@@ -308,6 +308,8 @@ export const F = {
 	eferBits: f64(),
 	xcr0Bits: f64(),
 	features: f64(),
+	/** State of the generator behind RDRAND and RDSEED. */
+	random: f64(),
 	/** Diagnostics: instructions interpreted. */
 	interpreted: f64(),
 	/** Vector whose delivery is under way, for double faults; -1 none. */

@@ -1,5 +1,6 @@
 import { assert } from "../base/errors.ts";
 import { Decoder } from "../isa/decoder.ts";
+import type { Feature } from "../isa/features.ts";
 import { instructionTable } from "../isa/index.ts";
 import { SEGMENT, VECTOR } from "../isa/registers.ts";
 import { CodeSpace } from "./code-space.ts";
@@ -116,7 +117,7 @@ export class Processor {
 	private readonly words: Int32Array;
 	private readonly tlbWords: Int32Array;
 	private readonly view: DataView;
-	private readonly decoder = new Decoder(instructionTable());
+	private decoderInUse = new Decoder(instructionTable());
 	private readonly scratch = new Uint8Array(32);
 	private all: Uint8Array;
 	private compiler: Compiler | undefined;
@@ -245,10 +246,23 @@ export class Processor {
 		const bytes = encodeCpuid(entries);
 		this.memory.bytes(this.get(F.cpuidTable) >>> 0, bytes.length).set(bytes);
 		this.set(F.cpuidCount, entries.length);
-		const bits = controlBits(featuresIn(entries));
+		const features = featuresIn(entries);
+		this.setInstructions(features);
+		const bits = controlBits(features);
 		for (const name of ["cr4Bits", "eferBits", "xcr0Bits", "features"] as const) this.set64(F[name], bits[name]);
 		const widths = findCpuid(entries, 0x80000008)?.eax ?? 0;
 		if ((widths & 0xff) !== 0) this.setPhysicalBits(widths & 0xff);
+	}
+
+	/** For code as this processor takes it: the object that it hands out does not last. */
+	get decoder(): Decoder {
+		return this.decoderInUse;
+	}
+
+	/** Decodes only instructions of these features from now on; absent: everything that there is. No code may be running. */
+	setInstructions(features?: ReadonlySet<Feature>): void {
+		this.decoderInUse = new Decoder(instructionTable(), features);
+		this.code.flush();
 	}
 
 	/** Width of physical addresses; bits above are reserved in page-table entries. */
@@ -611,7 +625,7 @@ export class Processor {
 		let at = host;
 		let cross = 0;
 		while (count < limit && at < last) {
-			let decoded = this.decoder.decode(bytes, at, last, codeSize);
+			let decoded = this.decoderInUse.decode(bytes, at, last, codeSize);
 			if (decoded.status === "truncated") {
 				if (count > 0) break;
 				const rest = last - at;
@@ -626,7 +640,7 @@ export class Processor {
 					length += more;
 					cross = second;
 				}
-				decoded = this.decoder.decode(this.scratch, 0, length, codeSize);
+				decoded = this.decoderInUse.decode(this.scratch, 0, length, codeSize);
 				if (decoded.status === "truncated") {
 					// Cut off by the segment's limit. No block says so: limits change, and the code stays.
 					this.call("raise", VECTOR.GP, 0);

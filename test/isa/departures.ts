@@ -5,6 +5,8 @@ export interface Opcode {
 	readonly byte: number;
 	/** ModRM, or whatever byte follows. */
 	readonly next: number;
+	/** Size of the code. */
+	readonly bits: 16 | 32 | 64;
 }
 
 /** Where our decoder means to answer otherwise than iced: instructions that only iced knows. */
@@ -13,16 +15,18 @@ export interface Departure {
 	readonly map: 0 | 1;
 	readonly from: number;
 	readonly to: number;
-	readonly where?: (next: number) => boolean;
+	readonly where?: (next: number, bits: 16 | 32 | 64) => boolean;
 }
 
 const reg = (next: number): number => (next >> 3) & 7;
 const isRegister = (next: number): boolean => next >= 0xc0;
+/** Where C4, C5 and 62 are no LES, LDS and BOUND. */
+const isVector = (next: number, bits: 16 | 32 | 64): boolean => bits === 64 || isRegister(next);
 
 export const ONLY_ICED: readonly Departure[] = [
-	{ reason: "EVEX, newer than a Pentium III", map: 0, from: 0x62, to: 0x62, where: isRegister },
+	{ reason: "EVEX, newer than a Pentium III", map: 0, from: 0x62, to: 0x62, where: isVector },
 	{ reason: "XOP, newer", map: 0, from: 0x8f, to: 0x8f, where: (next) => reg(next) !== 0 },
-	{ reason: "VEX, newer", map: 0, from: 0xc4, to: 0xc5, where: isRegister },
+	{ reason: "VEX, newer", map: 0, from: 0xc4, to: 0xc5, where: isVector },
 	{
 		reason: "x87 transcendentals, not declared yet",
 		map: 0,
@@ -31,6 +35,7 @@ export const ONLY_ICED: readonly Departure[] = [
 		where: (next) => [0xf0, 0xf1, 0xf2, 0xf3, 0xf9, 0xfb, 0xfe, 0xff].includes(next),
 	},
 	{ reason: "XABORT and XBEGIN, newer", map: 0, from: 0xc6, to: 0xc7, where: (next) => next === 0xf8 },
+	{ reason: "LKGS, newer", map: 1, from: 0x00, to: 0x00, where: (next, bits) => bits === 64 && reg(next) === 6 },
 	{
 		reason: "VMX, SMX, MONITOR, XSAVE, PKU and others, newer",
 		map: 1,
@@ -39,11 +44,11 @@ export const ONLY_ICED: readonly Departure[] = [
 		where: (next) => isRegister(next) || reg(next) === 5,
 	},
 	{ reason: "SYSCALL and SYSRET, AMD's and of 64-bit mode", map: 1, from: 0x05, to: 0x07 },
-	{ reason: "3DNow!, AMD's", map: 1, from: 0x0d, to: 0x0f },
+	{ reason: "3DNow!, AMD's", map: 1, from: 0x0e, to: 0x0f },
 	{ reason: "SSE, not declared yet", map: 1, from: 0x10, to: 0x17 },
 	{ reason: "SSE, not declared yet", map: 1, from: 0x28, to: 0x2f },
 	{ reason: "GETSEC, newer", map: 1, from: 0x37, to: 0x37 },
-	{ reason: "SSSE3, SSE4, ADX, MOVBE and others, newer", map: 1, from: 0x38, to: 0x38 },
+	{ reason: "SSSE3, SSE4 and others, newer", map: 1, from: 0x38, to: 0x38 },
 	{ reason: "SSSE3, SSE4 and others, newer", map: 1, from: 0x3a, to: 0x3a },
 	{ reason: "MMX and SSE, not declared yet", map: 1, from: 0x50, to: 0x77 },
 	{ reason: "VMX and SSE4A, newer", map: 1, from: 0x78, to: 0x79 },
@@ -52,10 +57,9 @@ export const ONLY_ICED: readonly Departure[] = [
 	{ reason: "PadLock, VIA's", map: 1, from: 0xa6, to: 0xa7 },
 	{ reason: "RSM: #UD outside system management mode, which there is not", map: 1, from: 0xaa, to: 0xaa },
 	{ reason: "FXSAVE and SSE's state, not declared yet; XSAVE and fences, newer", map: 1, from: 0xae, to: 0xae },
-	{ reason: "POPCNT, newer", map: 1, from: 0xb8, to: 0xb8 },
 	{ reason: "SSE, not declared yet", map: 1, from: 0xc2, to: 0xc6 },
 	{
-		reason: "VMX, XSAVE, RDRAND and others, newer",
+		reason: "VMX, XSAVE, RDPID and others, newer",
 		map: 1,
 		from: 0xc7,
 		to: 0xc7,
@@ -70,12 +74,16 @@ export const RARE = [
 	[0x8f, 0xe8, 0x78, 0xc0, 0xc1, 0x05],
 ];
 
+/** Forms of 64-bit mode that random code hardly ever meets. */
+export const RARE64 = [[0xf0, 0x48, 0x0f, 0xc7, 0x08]];
+
 /**
  * 0F 18 to 0F 1F are all no-operations here, as on every processor since the Pentium Pro that gave them no meaning; iced
- * names some by their newer meanings and gives others a second operand. Lengths must agree.
+ * names some by their newer meanings and gives others a second operand, and it has names for reserved ones of 0F 0D. Lengths
+ * must agree.
  */
 export function isHint({ map, byte }: Opcode): boolean {
-	return map === 1 && byte >= 0x18 && byte <= 0x1f;
+	return map === 1 && ((byte >= 0x18 && byte <= 0x1f) || byte === 0x0d);
 }
 
 /** Instructions that push EFLAGS: ours reads the flags for that, iced does not count it. */

@@ -1,5 +1,5 @@
 import * as iced from "iced-x86";
-import type { Decoded } from "../../src/isa/decoder.ts";
+import { type Decoded, RIP_RELATIVE } from "../../src/isa/decoder.ts";
 import type { Operand } from "../../src/isa/operand.ts";
 
 const { OpKind, Register } = iced;
@@ -9,6 +9,18 @@ const IMMEDIATE_BITS: Readonly<Record<number, number>> = {
 	[OpKind.Immediate8_2nd]: 8,
 	[OpKind.Immediate16]: 16,
 	[OpKind.Immediate8to16]: 16,
+	[OpKind.Immediate8to64]: 64,
+	[OpKind.Immediate32to64]: 64,
+	[OpKind.Immediate64]: 64,
+};
+
+const STRING_INDEX: Readonly<Record<number, string>> = {
+	[OpKind.MemorySegSI]: "si",
+	[OpKind.MemorySegESI]: "esi",
+	[OpKind.MemorySegRSI]: "rsi",
+	[OpKind.MemoryESDI]: "di",
+	[OpKind.MemoryESEDI]: "edi",
+	[OpKind.MemoryESRDI]: "rdi",
 };
 
 /** Where the manual has a 16-bit selector, iced names the register by the operand size. */
@@ -26,9 +38,15 @@ const BYTE = ["al", "cl", "dl", "bl", "ah", "ch", "dh", "bh"];
 const WORD = ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di"];
 const SEGMENT = ["es", "cs", "ss", "ds", "fs", "gs"];
 
-function registerName(number: number, width: number): string {
-	if (width === 8) return BYTE[number]!;
-	return (width === 32 ? "e" : "") + WORD[number]!;
+function registerName(number: number, width: number, rex = 0): string {
+	if (number > 7) return `r${number}${{ 8: "l", 16: "w", 32: "d" }[width] ?? ""}`;
+	if (width === 8) return rex !== 0 && number > 3 ? `${WORD[number]}l` : BYTE[number]!;
+	return (width === 64 ? "r" : width === 32 ? "e" : "") + WORD[number]!;
+}
+
+/** In 64-bit mode only FS and GS are told apart. */
+function segmentName(name: string, codeSize: number): string {
+	return codeSize === 64 && !/^[fg]s$/.test(name) ? "flat" : name;
 }
 
 function vectorName({ bank, halves }: Operand): string {
@@ -55,7 +73,11 @@ function memory(
 }
 
 /** How iced sees it. `sizes` are the widths of its memory operands, as iced names sizes by type. */
-export function icedView(instruction: iced.Instruction, width: (size: iced.MemorySize) => number): View {
+export function icedView(
+	instruction: iced.Instruction,
+	width: (size: iced.MemorySize) => number,
+	codeSize: 16 | 32 | 64,
+): View {
 	const operands: string[] = [];
 	for (let n = 0; n < instruction.opCount; n++) {
 		const kind = instruction.opKind(n);
@@ -69,6 +91,9 @@ export function icedView(instruction: iced.Instruction, width: (size: iced.Memor
 			case OpKind.NearBranch32:
 				operands.push(`to ${hex(instruction.nearBranch32, 32)}`);
 				break;
+			case OpKind.NearBranch64:
+				operands.push(`to ${hex(instruction.nearBranch64, 64)}`);
+				break;
 			case OpKind.FarBranch16:
 				operands.push(`${hex(instruction.farBranchSelector, 16)}:${hex(instruction.farBranch16, 16)}`);
 				break;
@@ -76,23 +101,26 @@ export function icedView(instruction: iced.Instruction, width: (size: iced.Memor
 				operands.push(`${hex(instruction.farBranchSelector, 16)}:${hex(instruction.farBranch32, 32)}`);
 				break;
 			case OpKind.Memory: {
-				const segment = ICED_NAMES.get(instruction.memorySegment)!;
+				const segment = segmentName(ICED_NAMES.get(instruction.memorySegment)!, codeSize);
 				const base = ICED_NAMES.get(instruction.memoryBase)!;
 				const index = ICED_NAMES.get(instruction.memoryIndex)!;
-				const displacement = hex(instruction.memoryDisplacement, 32);
+				const narrow = /^(e|r\d+d)/.test(base + index);
+				const displacement = hex(instruction.memoryDisplacement, codeSize === 64 && !narrow ? 64 : 32);
 				const scale = index === "none" ? 1 : instruction.memoryIndexScale;
 				operands.push(memory(segment, base, index, scale, displacement, width(instruction.memorySize)));
 				break;
 			}
 			case OpKind.MemorySegSI:
 			case OpKind.MemorySegESI:
-				operands.push(
-					`${width(instruction.memorySize)} ${ICED_NAMES.get(instruction.memorySegment)}:${kind === OpKind.MemorySegSI ? "si" : "esi"}`,
-				);
+			case OpKind.MemorySegRSI: {
+				const segment = segmentName(ICED_NAMES.get(instruction.memorySegment)!, codeSize);
+				operands.push(`${width(instruction.memorySize)} ${segment}:${STRING_INDEX[kind]}`);
 				break;
+			}
 			case OpKind.MemoryESDI:
 			case OpKind.MemoryESEDI:
-				operands.push(`${width(instruction.memorySize)} es:${kind === OpKind.MemoryESDI ? "di" : "edi"}`);
+			case OpKind.MemoryESRDI:
+				operands.push(`${width(instruction.memorySize)} ${segmentName("es", codeSize)}:${STRING_INDEX[kind]}`);
 				break;
 			default:
 				operands.push(`# ${hex(instruction.immediate(n), IMMEDIATE_BITS[kind] ?? 32)}`);
@@ -107,14 +135,17 @@ export function icedView(instruction: iced.Instruction, width: (size: iced.Memor
 }
 
 /** How our decoder sees it, as the instruction at `ip` of code with `codeSize` bits. */
-export function ourView(decoded: Decoded, ip: number): View {
+export function ourView(decoded: Decoded, ip: number, codeSize: 16 | 32 | 64): View {
 	const instance = decoded.instance!;
 	let immediates = 0;
 	const text = (operand: Operand): string => {
 		const { kind, width, bank } = operand;
 		const selector = width === 16 && SELECTORS.has(instance.form.family.name);
 		const immediate = (): number => (immediates++ === 0 ? decoded.immediate : decoded.immediate2);
-		const address = decoded.addressSize === 16 ? 16 : 32;
+		const address = decoded.addressSize;
+		const { rex } = decoded;
+		const whole = BigInt(decoded.immediate >>> 0) | (BigInt(decoded.immediateHigh >>> 0) << 32n);
+		const segmentOf = (number: number): string => segmentName(SEGMENT[number]!, codeSize);
 		switch (kind) {
 			case "vvvv":
 			case "selector": {
@@ -123,20 +154,24 @@ export function ourView(decoded: Decoded, ip: number): View {
 			}
 			case "rm": {
 				if (instance.rm === "register" && bank !== "general") return `${vectorName(operand)}${decoded.rm}`;
-				if (instance.rm === "register") return registerName(decoded.rm, selector ? decoded.operandSize : width);
+				if (instance.rm === "register") return registerName(decoded.rm, selector ? decoded.operandSize : width, rex);
 				const name = (register: number): string => (register < 0 ? "none" : registerName(register, address));
 				const { base, index, scale, segment } = decoded;
 				// POP to an address by ESP: our displacement includes what the pop adds.
 				const popped = instance.form.options.popsFirst && base === 4 ? decoded.operandSize / 8 : 0;
-				const displacement = hex(decoded.displacement - popped, address);
 				const bits = width * operand.halves;
-				return memory(SEGMENT[segment]!, name(base), name(index), 1 << scale, displacement, bits);
+				if (base === RIP_RELATIVE) {
+					const target = hex(ip + decoded.length + decoded.displacement, address);
+					return memory(segmentOf(segment), address === 64 ? "rip" : "eip", name(index), 1, target, bits);
+				}
+				const displacement = hex(decoded.displacement - popped, address);
+				return memory(segmentOf(segment), name(base), name(index), 1 << scale, displacement, bits);
 			}
 			case "reg":
 				if (bank !== "general") return `${vectorName(operand)}${decoded.reg}`;
-				return registerName(decoded.reg, selector ? decoded.operandSize : width);
+				return registerName(decoded.reg, selector ? decoded.operandSize : width, rex);
 			case "opcodeReg":
-				return registerName(decoded.rm, width);
+				return registerName(decoded.rm, width, rex);
 			case "fixed":
 				return registerName(operand.register, width);
 			case "fixedSegment":
@@ -154,25 +189,25 @@ export function ourView(decoded: Decoded, ip: number): View {
 			case "sti":
 				return `st${decoded.rm & 7}`;
 			case "immediate":
-				return `# ${hex(immediate(), width)}`;
+				return width === 64 ? `# ${hex(whole, 64)}` : `# ${hex(immediate(), width)}`;
 			case "relative":
 				return `to ${hex(ip + decoded.length + immediate(), decoded.operandSize)}`;
 			case "farPointer":
 				return `${hex(decoded.immediate2, 16)}:${hex(decoded.immediate, decoded.operandSize)}`;
 			case "offset":
-				return memory(SEGMENT[decoded.segment]!, "none", "none", 1, hex(decoded.immediate, address), width);
+				return memory(segmentOf(decoded.segment), "none", "none", 1, hex(whole, address), width);
 			case "string":
 				return operand.code[0] === "X"
-					? `${width} ${SEGMENT[decoded.segment]}:${address === 16 ? "si" : "esi"}`
-					: `${width} es:${address === 16 ? "di" : "edi"}`;
+					? `${width} ${segmentOf(decoded.segment)}:${registerName(6, address)}`
+					: `${width} ${segmentOf(0)}:${registerName(7, address)}`;
 		}
 	};
 	const operands = instance.operands.map(text);
 	const { name } = instance.form.family;
 	if (name === "XLAT") {
 		// Implied, but iced shows it.
-		const base = decoded.addressSize === 16 ? "bx" : "ebx";
-		operands.push(memory(SEGMENT[decoded.segment]!, base, "al", 1, "0x0", 8));
+		const base = registerName(3, decoded.addressSize);
+		operands.push(memory(segmentName(SEGMENT[decoded.segment]!, codeSize), base, "al", 1, "0x0", 8));
 	}
 	return { length: decoded.length, mnemonic: name.toLowerCase(), operands, lock: decoded.lock };
 }

@@ -68,6 +68,8 @@ export class TestGuest {
 		const vcpu = vm.createVcpu(0);
 		assert(typeof vcpu !== "string", "vCPU");
 		const guest = new TestGuest(vm, vcpu, buffer.view);
+		// Whatever CPUID says: all instructions that there are.
+		guest.processor.setInstructions();
 		await useEngine(guest.processor, engine);
 		const origin = options.origin ?? 0x1000;
 		guest.setMode(options.mode ?? "prot32");

@@ -50,6 +50,28 @@ export const ADC = family("ADC", "Add with carry", {
 	},
 });
 
+/** ADD with one flag for carry in and out: the others stay. */
+function addChained(flag: "cf" | "of") {
+	return (x: Semantics): void => {
+		const [a, b] = [x.read(0), x.read(1)];
+		const sum = a.add(b).add(x.flag(flag).zext(a.width));
+		x.write(0, sum);
+		x.setFlags({ [flag]: carries(a, b, sum).sign() });
+	};
+}
+
+export const ADCX = family("ADCX", "Add with carry flag", {
+	forms: [["66 0F 38 F6 /r", "Gy, Ey"]],
+	feature: "adx",
+	meaning: addChained("cf"),
+});
+
+export const ADOX = family("ADOX", "Add with overflow flag", {
+	forms: [["F3 0F 38 F6 /r", "Gy, Ey"]],
+	feature: "adx",
+	meaning: addChained("of"),
+});
+
 export const SBB = family("SBB", "Subtract with borrow", {
 	forms: binaryForms(0x18, 3),
 	lock: true,

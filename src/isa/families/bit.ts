@@ -1,4 +1,4 @@
-import { constant, type Expr } from "../expr.ts";
+import { constant, type Expr, FALSE } from "../expr.ts";
 import { type FormLine, family } from "../family.ts";
 import type { Semantics } from "../semantics.ts";
 
@@ -67,6 +67,42 @@ function bitScan(found: (source: Expr) => Expr) {
 		x.flags("logic", source);
 	};
 }
+
+export const POPCNT = family("POPCNT", "Count bits that are set", {
+	forms: [["F3 0F B8 /r", "Gv, Ev"]],
+	feature: "popcnt",
+	meaning: (x) => {
+		const source = x.read(1);
+		x.write(0, source.popcnt());
+		x.setFlags({ cf: FALSE, pf: FALSE, af: FALSE, zf: source.eq(0), sf: FALSE, of: FALSE });
+	},
+});
+
+/** CF: nothing was found; ZF: it was found at once. */
+function zeroCount(count: (source: Expr) => Expr) {
+	return (x: Semantics): void => {
+		const source = x.read(1);
+		const zeros = count(source);
+		x.write(0, zeros);
+		x.setFlags({ cf: source.eq(0), zf: zeros.eq(0) });
+	};
+}
+
+/** Without the feature it is BSF. */
+export const TZCNT = family("TZCNT", "Count trailing zeros", {
+	forms: [["F3 0F BC /r", "Gv, Ev"]],
+	feature: "bmi1",
+	undefined: ["of", "sf", "af", "pf"],
+	meaning: zeroCount((source) => source.ctz()),
+});
+
+/** Without the feature it is BSR. */
+export const LZCNT = family("LZCNT", "Count leading zeros", {
+	forms: [["F3 0F BD /r", "Gv, Ev"]],
+	feature: "abm",
+	undefined: ["of", "sf", "af", "pf"],
+	meaning: zeroCount((source) => source.clz()),
+});
 
 export const BSF = family("BSF", "Bit scan forward", {
 	forms: [["0F BC /r", "Gv, Ev"]],

@@ -47,6 +47,7 @@ export const CMOVCC = CONDITIONS.map((condition, code) =>
 	family(`CMOV${condition}`, "Conditional move", {
 		aliases: CONDITION_ALIASES[code]?.map((alias) => `CMOV${alias}`) ?? [],
 		forms: [[`0F ${hex(0x40 + code)} /r`, "Gv, Ev"]],
+		feature: "cmov",
 		meaning: (x) => x.write(0, x.condition(code).select(x.read(1), x.read(0))),
 	}),
 );

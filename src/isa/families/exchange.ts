@@ -45,13 +45,25 @@ export const CMPXCHG = family("CMPXCHG", "Compare and exchange", {
 		x.write(0, equal.select(source, value));
 		// Where the destination is the accumulator itself, it takes the source.
 		const kept = x.isMemory(0) ? accumulator : x.registerNumber(0).eq(RAX).select(source, accumulator);
-		x.setRegister(RAX, equal.select(kept, value));
+		// It is written only where it differs: of 64 bits the upper half stays otherwise.
+		if (value.width === 32) x.setRegister(RAX, equal.select(x.register(RAX, 64), value.zext(64)));
+		else x.setRegister(RAX, equal.select(kept, value));
 		x.flags("sub", accumulator, value);
 	},
 });
 
+/** #GP(0) unless memory is aligned to 16 bytes: the helper's. */
+export const CMPXCHG16B = family("CMPXCHG16B", "Compare and exchange 16 bytes", {
+	forms: [["REX.W 0F C7 /1", "M"]],
+	feature: "cx16",
+	lock: true,
+	helperFlags: { writes: ["zf"] },
+	meaning: (x) => x.helper("compareExchange16", x.segment(), x.effectiveAddress()),
+});
+
 export const CMPXCHG8B = family("CMPXCHG8B", "Compare and exchange 8 bytes", {
 	forms: [["0F C7 /1", "Mq"]],
+	feature: "cx8",
 	lock: true,
 	meaning: (x) => {
 		const value = x.read(0);

@@ -37,7 +37,10 @@ export const STI = family("STI", "Set interrupt flag", {
 });
 
 export const LAHF = family("LAHF", "Load status flags into AH", {
-	forms: [["9F", ""]],
+	forms: [
+		["9F", "", { mode: "i64" }],
+		["9F", "", { mode: "o64", feature: "lahf-lm" }],
+	],
 	meaning: (x) => {
 		const flags = { cf: x.flag("cf"), pf: x.flag("pf"), af: x.flag("af"), zf: x.flag("zf"), sf: x.flag("sf") };
 		x.setRegister(RAX, packFlags(flags).or(2).trunc(8), true);
@@ -45,7 +48,10 @@ export const LAHF = family("LAHF", "Load status flags into AH", {
 });
 
 export const SAHF = family("SAHF", "Store AH into status flags", {
-	forms: [["9E", ""]],
+	forms: [
+		["9E", "", { mode: "i64" }],
+		["9E", "", { mode: "o64", feature: "lahf-lm" }],
+	],
 	meaning: (x) => {
 		const ah = x.register(RAX, 8, true);
 		x.setFlags({ cf: ah.bit(0), pf: ah.bit(2), af: ah.bit(4), zf: ah.bit(6), sf: ah.bit(7) });

@@ -1,6 +1,7 @@
 import type { Family } from "../family.ts";
 import * as arithmetic from "./arithmetic.ts";
 import * as bit from "./bit.ts";
+import * as checksum from "./checksum.ts";
 import * as control from "./control.ts";
 import * as decimal from "./decimal.ts";
 import * as descriptor from "./descriptor.ts";
@@ -14,6 +15,7 @@ import * as multiply from "./multiply.ts";
 import * as nop from "./nop.ts";
 import * as packedInteger from "./packed-integer.ts";
 import * as port from "./port.ts";
+import * as random from "./random.ts";
 import * as rotate from "./rotate.ts";
 import * as segment from "./segment.ts";
 import * as shift from "./shift.ts";
@@ -30,6 +32,7 @@ import * as x87State from "./x87-state.ts";
 const FILES = [
 	arithmetic,
 	bit,
+	checksum,
 	control,
 	decimal,
 	descriptor,
@@ -43,6 +46,7 @@ const FILES = [
 	nop,
 	packedInteger,
 	port,
+	random,
 	rotate,
 	segment,
 	shift,

@@ -20,7 +20,17 @@ export const MOV = family("MOV", "Move", {
 
 export const MOVNTI = family("MOVNTI", "Store without caching", {
 	forms: [["NP 0F C3 /r", "My, Gy"]],
+	feature: "sse2",
 	meaning: (x) => x.write(0, x.read(1)),
+});
+
+export const MOVBE = family("MOVBE", "Move with bytes in reverse order", {
+	forms: [
+		["NFx 0F 38 F0 /r", "Gv, Mv"],
+		["NFx 0F 38 F1 /r", "Mv, Gv"],
+	],
+	feature: "movbe",
+	meaning: (x) => x.write(0, x.read(1).bswap()),
 });
 
 export const LEA = family("LEA", "Load effective address", {

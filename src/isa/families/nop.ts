@@ -8,6 +8,7 @@ export const NOP = family("NOP", "No operation", {
 	forms: [
 		["90", ""],
 		["0F 1F /r", "Ev"],
+		["0F 0D /r", "Rv", { feature: "3dnowprefetch" }],
 		["0F 18 /r", "Rv", { reg: [0, 1, 2, 3] }],
 		["0F 18 /r", "Ev", { reg: [4, 5, 6, 7] }],
 		["0F 19 /r", "Ev"],
@@ -26,8 +27,38 @@ export const PREFETCH = ["NTA", "T0", "T1", "T2"].map((level, digit) =>
 	family(`PREFETCH${level}`, "Prefetch data into caches", { forms: [[`0F 18 /${digit}`, "Mb"]], meaning: nothing }),
 );
 
-/** There is no cache. */
-export const CLFLUSH = family("CLFLUSH", "Flush a cache line", { forms: [["NP 0F AE /7", "Mb"]], meaning: nothing });
+/** There is no cache to fetch into. */
+export const PREFETCHW = family("PREFETCHW", "Prefetch data in anticipation of a write", {
+	forms: [["0F 0D /1", "Mb"]],
+	feature: "3dnowprefetch",
+	meaning: nothing,
+});
+
+/** The reserved ones are hints as well. */
+export const PREFETCH_DATA = family("PREFETCH", "Prefetch data", {
+	forms: [["0F 0D /r", "Mb", { reg: [0, 2, 3, 4, 5, 6, 7] }]],
+	feature: "3dnowprefetch",
+	meaning: nothing,
+});
+
+/** Nor is there one to flush. */
+export const CLFLUSH = family("CLFLUSH", "Flush a cache line", {
+	forms: [["NP 0F AE /7", "Mb"]],
+	feature: "clflush",
+	meaning: nothing,
+});
+
+export const CLFLUSHOPT = family("CLFLUSHOPT", "Flush a cache line, weakly ordered", {
+	forms: [["66 0F AE /7", "Mb"]],
+	feature: "clflushopt",
+	meaning: nothing,
+});
+
+export const CLWB = family("CLWB", "Write a cache line back", {
+	forms: [["66 0F AE /6", "Mb"]],
+	feature: "clwb",
+	meaning: nothing,
+});
 
 export const UD0 = family("UD0", "Undefined instruction", {
 	forms: [["0F FF /r", "Gv, Ev"]],

@@ -12,7 +12,7 @@ function string(number: number, name: string, title: string, forms: FormLine[], 
 	const flags: Partial<FamilyOptions> = compares ? { helperFlags: { writes: ARITHMETIC } } : {};
 	return family(name, title, {
 		forms,
-		aliases: ["B", "W", "D"].map((size) => `${name}${size}`),
+		aliases: ["B", "W", "D", "Q"].map((size) => `${name}${size}`),
 		repeat: true,
 		ends: true,
 		...flags,

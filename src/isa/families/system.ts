@@ -114,6 +114,7 @@ export const SYSENTER = family("SYSENTER", "Fast system call", {
 });
 
 export const SYSEXIT = family("SYSEXIT", "Fast return from system call", {
+	aliases: ["SYSEXITQ"],
 	forms: [["0F 35", ""]],
 	checks: ["cpl0"],
 	ends: true,

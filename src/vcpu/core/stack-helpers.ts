@@ -54,15 +54,16 @@ export function defineStackHelpers(core: Core): void {
 	core.define("overlayPushed", ["i32", "i64", "i32", "i32"], [], (f) => {
 		const [st, offset, count, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		// How far the byte in hand lies below the stack pointer, less one.
-		const below = f.local("i32", stackOffset(st, 0).sub(offset).sub(1n).and(F.stackMask.of(st)).wrap());
+		const below = f.let(stackOffset(st, 0).sub(offset).sub(1n).and(F.stackMask.of(st)));
 		const n = f.local("i32", 0);
 		f.while(n.ltU(bytes), () => {
-			f.if(below.ltU(count.mul(bytes)), () => {
-				const word = st.add(below.shrU(bytes.ctz()).shl(3));
-				const byte = word.add(bytes.sub(1).sub(below.and(bytes.sub(1)))).load("i32_8u", F.words.offset);
+			f.if(below.ltU(count.mul(bytes).extU()), () => {
+				const place = f.let(below.wrap());
+				const word = st.add(place.shrU(bytes.ctz()).shl(3));
+				const byte = word.add(bytes.sub(1).sub(place.and(bytes.sub(1)))).load("i32_8u", F.words.offset);
 				f.store("i32_8", st.add(n), byte, F.data.offset);
 			});
-			f.set(below, below.sub(1));
+			f.set(below, below.sub(1n));
 			f.set(n, n.add(1));
 		});
 	});

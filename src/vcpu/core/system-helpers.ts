@@ -7,6 +7,7 @@ import { defineFlagHelpers } from "./flag-helpers.ts";
 import { defineHostCalls } from "./host-calls.ts";
 import { defineMsr } from "./msr.ts";
 import { definePorts } from "./ports.ts";
+import { defineScalarHelpers } from "./scalar-helpers.ts";
 import { defineStackHelpers } from "./stack-helpers.ts";
 import { defineStringHelper, defineStrings } from "./strings.ts";
 import { defineSystem } from "./system.ts";
@@ -27,4 +28,5 @@ export function defineSystemHelpers(core: Core): void {
 	defineCpuid(core);
 	defineFastCall(core);
 	defineDivide(core);
+	defineScalarHelpers(core);
 }

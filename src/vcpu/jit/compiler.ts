@@ -1,6 +1,4 @@
 import { assert } from "../../base/errors.ts";
-import { Decoder } from "../../isa/decoder.ts";
-import { instructionTable } from "../../isa/index.ts";
 import { SEGMENT } from "../../isa/registers.ts";
 import type { Callee } from "../../wasm/expression.ts";
 import { ModuleBuilder } from "../../wasm/module.ts";
@@ -76,7 +74,6 @@ export class UnitCompiler implements Compiler {
 	made = 0;
 	dropped = 0;
 	private readonly processor: Processor;
-	private readonly decoder = new Decoder(instructionTable());
 	private readonly arena: number;
 	private readonly words: Int32Array;
 	private next: number;
@@ -213,7 +210,7 @@ export class UnitCompiler implements Compiler {
 		this.makeRoom();
 		const region = regionOf(roots[0]!);
 		const blocks = discover(roots, {
-			decoder: this.decoder,
+			decoder: processor.decoder,
 			codeSize: codeSizeOf(key),
 			limit: MOST_BLOCKS,
 			instructionLimit: MOST_INSTRUCTIONS,
