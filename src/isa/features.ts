@@ -124,8 +124,6 @@ export const IMPLEMENTED: ReadonlySet<Feature> = new Set([
 	"clflush",
 	"clflushopt",
 	"clwb",
-	"cx16",
-	"lahf-lm",
 	"3dnowprefetch",
 	"movbe",
 	"popcnt",
