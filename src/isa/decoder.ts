@@ -185,7 +185,7 @@ export class Decoder {
 		const { options } = form;
 		if (vex >= 0 && !form.usesVvvv && out.vvvv !== 0) return "undefined";
 		if (out.reg > 7 && form.registers !== "general") {
-			if (form.registers === "segment") out.reg &= 7;
+			if (form.registers !== "system") out.reg &= 7;
 			else if (options.reg?.includes(out.reg) !== true) return "undefined";
 		}
 		out.mod = mod;
@@ -248,7 +248,7 @@ export class Decoder {
 		}
 		if (options.vsib && (out.index < 0 || !distinct(out.reg, out.index, out.vvvv))) return "undefined";
 		if (options.popsFirst && out.base === 4) out.displacement += size / 8;
-		out.rm = rm | ((rex & 1) << 3);
+		out.rm = form.mmxRm ? rm : rm | ((rex & 1) << 3);
 		out.segment = segment >= 0 ? segment : stackBased ? 2 : 3;
 		out.immediate = 0;
 		out.immediateHigh = 0;

@@ -22,8 +22,13 @@ export interface Form {
 	readonly usesVvvv: boolean;
 	/** What ModRM.mod must be; `none` without ModRM. */
 	readonly mod: "any" | "register" | "memory" | "none";
-	/** What ModRM.reg names beside general registers: REX.R never reaches segment registers, and few others there are. */
-	readonly registers: "general" | "segment" | "system";
+	/**
+	 * What ModRM.reg names beside general and vector registers. REX.R does not reach segment and MMX registers, and few of the
+	 * others there are.
+	 */
+	readonly registers: "general" | "segment" | "system" | "mmx";
+	/** ModRM.rm names an MMX register, which REX.B does not reach. */
+	readonly mmxRm: boolean;
 	/** Variants by [operand size][register 0, memory 1]. */
 	readonly instances: Partial<Record<OperandSize, (Instance | undefined)[]>>;
 }
@@ -136,7 +141,10 @@ export class InstructionTable {
 				? "system"
 				: parsed.some(({ kind }) => kind === "sreg")
 					? "segment"
-					: "general",
+					: parsed.some(({ kind, bank }) => kind === "reg" && bank === "mmx")
+						? "mmx"
+						: "general",
+			mmxRm: parsed.some(({ kind, bank }) => kind === "rm" && bank === "mmx"),
 			instances: {},
 		};
 		this.forms.push(form);
