@@ -1,5 +1,5 @@
 import { call } from "../../wasm/function.ts";
-import { ACCESS, CODE_PAGE, CODE_PAGE_SIZE, F } from "../layout.ts";
+import { ACCESS, CODE_PAGE, CODE_PAGE_SIZE, F, TLB } from "../layout.ts";
 import type { Core } from "./core.ts";
 import { WALK } from "./walk.ts";
 
@@ -18,8 +18,8 @@ export function defineCodePages(core: Core): void {
 			const host = f.let(CODE_PAGE.host.of(pages));
 			f.set(pages, pages.add(CODE_PAGE_SIZE));
 			const entry = f.let(F.tlbFetch.of(st).add(linear.wrap().shrU(8).and(0xfff0)));
-			f.if(entry.load("i64").eq(linear), () => {
-				f.returnIf(entry.load("i32", 8).add(linear.wrap()).ne(host), 0);
+			f.if(TLB.tag.of(entry).eq(linear), () => {
+				f.returnIf(TLB.addend.of(entry).add(linear.wrap()).ne(host), 0);
 				f.br(next);
 			});
 			f.if(call(core.fn("walk"), st, linear, access), () => {

@@ -558,7 +558,7 @@ function defineFetch(core: Core): void {
 	core.define("fetchHost", ["i32", "i64"], ["i32"], (f) => {
 		const [st, linear] = [f.param(0), f.param(1)];
 		const entry = f.let(F.tlbFetch.of(st).add(linear.wrap().shrU(8).and(0xfff0)));
-		f.if(entry.load("i64").eq(linear.and(-4096)), () => f.return(entry.load("i32", 8).add(linear.wrap())));
+		f.if(TLB.tag.of(entry).eq(linear.and(-4096)), () => f.return(TLB.addend.of(entry).add(linear.wrap())));
 		f.if(isCanonical(st, linear).eqz(), () => {
 			f.drop(call(core.fn("raise"), st, VECTOR.GP, 0));
 			f.return(0);

@@ -28,6 +28,8 @@ const LEAST_WAIT = 8;
 const SOON = 1;
 const LATER = 16;
 const MUCH_LATER = 1024;
+/** Above every mode key. */
+const MOST_KEYS = 4096;
 /** What BLOCK.id says: the block has been hot once; it has been sent away once. */
 const HOT = 1;
 const SENT_AWAY = 2;
@@ -471,7 +473,7 @@ export class UnitCompiler implements Compiler {
 }
 
 function entryKey(host: number, key: number): number {
-	return host * 256 + (key & 255);
+	return host * MOST_KEYS + key;
 }
 
 /** Linear address of an IP. */
