@@ -118,6 +118,8 @@ export const F = {
 	generation: f32(),
 	/** 0xFFFFFFFF outside 64-bit mode, else all ones. */
 	linearMask: f64(),
+	/** 0xFFFFFFFF outside long mode, else all ones: for descriptor tables, task states and the stacks of interrupts. */
+	systemMask: f64(),
 	/** 64 less the width of linear addresses, 48 or 57 bits: what `isCanonical` shifts by. */
 	linearShift: f64(),
 	/** 0xFFFF, 0xFFFFFFFF or all ones: how much of RSP the stack uses. */

@@ -1,9 +1,10 @@
-import { SEGMENT } from "../../isa/registers.ts";
-import { type Arg, type Ex, i64 } from "../../wasm/expression.ts";
+import { SEGMENT, VECTOR } from "../../isa/registers.ts";
+import { type Arg, type Ex, i32, i64 } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ACCESS, ATTR, F, SEG, STATUS } from "../layout.ts";
 import type { Core } from "./core.ts";
-import { segmentAddress } from "./mode.ts";
+import { isLongMode, segmentAddress } from "./mode.ts";
+import { isCanonicalBase } from "./msr.ts";
 
 /** Types of system descriptors (SDM 3A table 3-2); bit 3 makes the 32-bit form of those from 1 to 7. */
 export const SYSTEM_TYPE = {
@@ -16,6 +17,10 @@ export const SYSTEM_TYPE = {
 	interruptGate16: 6,
 	trapGate16: 7,
 	size32: 8,
+	/** In long mode the types with that bit are those of 64 bits, and the others are not used (but the LDT's). */
+	tss64: 9,
+	callGate64: 12,
+	interruptGate64: 14,
 } as const;
 
 /** Selector bits: requested privilege, and the local table. */
@@ -58,6 +63,18 @@ export function dplOf(attributes: Ex): Ex {
 /** 1 where attributes are those of a code segment. */
 export function isCode(attributes: Ex): Ex {
 	return attributes.and(ATTR.s | ATTR.code).eq(ATTR.s | ATTR.code);
+}
+
+/** 1 where CS can take attributes: those of a code segment, in long mode not both 64-bit (L) and 32-bit (D) code. */
+export function isLoadableCode(st: Ex, attributes: Ex): Ex {
+	const both = ATTR.long | ATTR.big;
+	return isCode(attributes).and(isLongMode(st).and(attributes.and(both).eq(both)).eqz());
+}
+
+/** 1 where attributes are those of 64-bit code, which interrupts and call gates of long mode lead to. */
+export function isCode64(attributes: Ex): Ex {
+	const bits = ATTR.s | ATTR.code | ATTR.long;
+	return attributes.and(bits | ATTR.big).eq(bits);
 }
 
 /** 1 where attributes are those of a writable data segment. */
@@ -143,7 +160,7 @@ function defineTables(core: Core): void {
 			f.set(limit, SEG.limit.of(ldt));
 		});
 		f.returnIf(offset.or(7n).gtU(limit), -1);
-		f.return(base.add(offset).and(F.linearMask.of(st)));
+		f.return(base.add(offset).and(F.systemMask.of(st)));
 	});
 
 	/**
@@ -164,12 +181,44 @@ function defineTables(core: Core): void {
 		f.return(call(core.fn("readDescriptor"), st, rec, selector, vector, ext));
 	});
 
+	/**
+	 * `readUpper(state, record, selector)` → 0 with the second half of a 16-byte descriptor of long mode in F.data, or
+	 * stopHere: as `readDescriptor`, or #GP where that half is not one.
+	 */
+	core.define("readUpper", ["i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, selector] = [f.param(0), f.param(1), f.param(2)];
+		const refuse = raise(core, st, VECTOR.GP, selectorCode(selector, 0));
+		const address = f.let(call(core.fn("descriptorAddress"), st, selector.add(8)));
+		f.returnIf(address.eq(-1).or(selector.and(0xfff8).eq(0xfff8)), refuse);
+		f.check(call(core.fn("load"), st, rec, address, 8, ACCESS.system));
+		// The type of the second half must be 0, so that nobody takes it for a descriptor (SDM 3A 3.5.2).
+		f.returnIf(F.data.of(st).and(UPPER_TYPE).ne(0n), refuse);
+		f.return(0);
+	});
+
+	/**
+	 * `readWideBase(state, record, selector, raw)` → 0 with the base of an LDT or TSS in F.data, or stopHere. In long mode
+	 * its descriptor has 16 bytes, and the base must be canonical.
+	 */
+	core.define("readWideBase", ["i32", "i32", "i32", "i64"], ["i32"], (f) => {
+		const [st, rec, selector, raw] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		f.if(isLongMode(st).eqz(), () => {
+			F.data.set(f, st, baseOf(core, raw));
+			f.return(0);
+		});
+		f.check(call(core.fn("readUpper"), st, rec, selector));
+		const base = f.let(F.data.of(st).shl(32).or(baseOf(core, raw)));
+		f.returnIf(isCanonicalBase(st, base).eqz(), raise(core, st, VECTOR.GP, selectorCode(selector, 0)));
+		F.data.set(f, st, base);
+		f.return(0);
+	});
+
 	/** `writeType(state, record, selector, attributes)` → 0 or stopHere: rewrites the byte of type, S, DPL and P. */
 	core.define("writeType", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, selector, attributes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		const address = f.let(call(core.fn("descriptorAddress"), st, selector));
 		f.returnIf(address.eq(-1), 0);
-		f.set(address, address.add(5).and(F.linearMask.of(st)));
+		f.set(address, address.add(5).and(F.systemMask.of(st)));
 		f.return(put(core, st, rec, address, 1, ACCESS.system, attributes.and(0xff).extU()));
 	});
 
@@ -196,6 +245,19 @@ function defineInstall(core: Core): void {
 		f.set(attributes, attributes.or(attributes.and(ATTR.s).ne(0)));
 		install(core, f, st, number, selector, baseOf(core, raw), limitOf(core, raw), attributes);
 		SEG.raw.set(f, segment, raw);
+	});
+
+	/** `installSystem(state, number, selector, raw, base)`: fills LDTR or TR. */
+	core.define("installSystem", ["i32", "i32", "i32", "i64", "i64"], [], (f) => {
+		const [st, number, selector, raw, base] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		install(core, f, st, number, selector, base, limitOf(core, raw), attributesOf(core, raw));
+	});
+
+	/** `nullStack(state, selector)`: SS without a segment, as 64-bit mode has it below privilege level 3; its DPL is the selector's RPL. */
+	core.define("nullStack", ["i32", "i32"], [], (f) => {
+		const [st, selector] = [f.param(0), f.param(1)];
+		const attributes = f.let(selector.and(RPL).shl(ATTR.dplShift).or(ATTR.unusable));
+		install(core, f, st, i32(SEGMENT.ss), selector, i64(0), i64(0), attributes);
 	});
 
 	/** `clearSegment(state, number, selector)`: a null selector, or one that could not be loaded; nothing can use it. */
@@ -227,6 +289,8 @@ function defineInstall(core: Core): void {
 }
 
 const VM = 0x20000;
+/** Type and S in the second half of a 16-byte descriptor. */
+const UPPER_TYPE = 0x1f00_0000_0000n;
 /** Writable data, accessed. */
 const DATA = ATTR.s | ATTR.writable | ATTR.accessed;
 

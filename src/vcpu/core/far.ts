@@ -3,8 +3,8 @@ import type { Ex } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ATTR, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
 import type { Core } from "./core.ts";
-import { attributesOf, dplOf, isCode, isConforming, isNull, limitOf, RPL, raise, selectorCode } from "./descriptors.ts";
-import { isReal } from "./mode.ts";
+import { attributesOf, dplOf, isConforming, isLoadableCode, isNull, limitOf, RPL, raise, selectorCode } from "./descriptors.ts";
+import { isCanonical, isLongMode, isReal } from "./mode.ts";
 import { loadedPointer } from "./segment-access.ts";
 import { type At, checkPushes, currentStack, moveStackPointer, OUTSIDE, pushAll, type Stack } from "./stack-frames.ts";
 
@@ -16,6 +16,11 @@ export function csSelector(st: Ex): Ex {
 /** Limit of CS as it stands. */
 export function csLimit(st: Ex): Ex {
 	return SEG.limit.of(st, segmentOffset(SEGMENT.cs));
+}
+
+/** 1 where `ip` lies outside the code segment of a descriptor: above its limit; in 64-bit code, where it is not canonical. */
+export function isOutsideCode(core: Core, st: Ex, raw: Ex, ip: Ex): Ex {
+	return call(core.fn("isOutsideCode"), st, raw, ip);
 }
 
 /** Far jumps, calls and returns to code segments (SDM 2A JMP, CALL; 2B RET); gates and tasks are elsewhere. */
@@ -39,6 +44,12 @@ export function defineFarHelpers(core: Core): void {
 }
 
 function defineEnter(core: Core): void {
+	core.define("isOutsideCode", ["i32", "i64", "i64"], ["i32"], (f) => {
+		const [st, raw, ip] = [f.param(0), f.param(1), f.param(2)];
+		f.if(isLongMode(st).and(attributesOf(core, raw).and(ATTR.long).ne(0)), () => f.return(isCanonical(st, ip).eqz()));
+		f.return(ip.gtU(limitOf(core, raw)));
+	});
+
 	/** `enterCode(state, selector, raw, level, ip)`: loads CS, CPL and RIP; all checks are done. */
 	core.define("enterCode", ["i32", "i32", "i64", "i32", "i64"], [], (f) => {
 		const [st, selector, raw, level, ip] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
@@ -80,7 +91,7 @@ function defineEnter(core: Core): void {
 		];
 		const stack = currentStack(f, st);
 		f.if(bytes.ne(0), () => checkReturnFrame(core, f, st, stack, bytes));
-		f.returnIf(ip.gtU(limitOf(core, raw)), raise(core, st, VECTOR.GP, 0));
+		f.returnIf(isOutsideCode(core, st, raw, ip), raise(core, st, VECTOR.GP, 0));
 		f.check(call(core.fn("markAccessed"), st, rec, selector, raw));
 		f.if(bytes.ne(0), () => pushReturnAddress(core, f, { st, rec }, stack, bytes));
 		f.call(core.fn("enterCode"), st, selector, raw, F.cpl.of(st), ip);
@@ -121,7 +132,7 @@ function defineTransfer(core: Core, name: string, calls: boolean): void {
 		f.if(attributes.and(ATTR.s).eqz(), () => {
 			f.return(call(core.fn("systemTransfer"), st, rec, selector, raw, calls ? 1 : 0));
 		});
-		f.returnIf(isCode(attributes).eqz(), raise(core, st, VECTOR.GP, selectorCode(selector, 0)));
+		f.returnIf(isLoadableCode(st, attributes).eqz(), raise(core, st, VECTOR.GP, selectorCode(selector, 0)));
 		f.check(call(core.fn("checkTargetCode"), st, selector, raw));
 		f.return(call(core.fn("transferCode"), st, rec, selector, raw, offset, calls ? bytes : 0));
 	});
@@ -132,7 +143,8 @@ function defineReturn(core: Core): void {
 	core.define("setStackPointer", ["i32", "i64"], [], (f) => {
 		const [st, value] = [f.param(0), f.param(1)];
 		const mask = f.let(F.stackMask.of(st));
-		const rest = st.load("i64", GPRS + RSP * 8).and(mask.not());
+		// A write to ESP clears what is above, as one to any register of 32 bits.
+		const rest = st.load("i64", GPRS + RSP * 8).and(mask.not()).and(0xffffffffn);
 		f.store("i64", st, rest.or(value.and(mask)), GPRS + RSP * 8);
 	});
 
@@ -147,8 +159,8 @@ function defineReturn(core: Core): void {
 
 	/**
 	 * `outerReturn(state, record, selector, raw, ip, delta, extra, bytes)` → branch or stopHere: a return to an outer
-	 * privilege level (RETF, IRET) whose stack pointer lies `delta` bytes above the stack pointer; `extra` bytes of
-	 * parameters leave the outer stack too. The caller calls `updateMode`.
+	 * privilege level (RETF, IRET), or with IRET in 64-bit mode to any, whose stack pointer lies `delta` bytes above the
+	 * stack pointer; `extra` bytes of parameters leave the outer stack too. The caller calls `updateMode`.
 	 */
 	core.define("outerReturn", ["i32", "i32", "i32", "i64", "i64", "i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, selector, raw] = [f.param(0), f.param(1), f.param(2), f.param(3)];
@@ -158,14 +170,34 @@ function defineReturn(core: Core): void {
 		const pointer = f.let(F.data.of(st));
 		f.check(call(core.fn("stackLoad"), st, rec, delta.add(bytes), bytes));
 		const stack = f.let(F.data.of(st).wrap().and(0xffff));
-		f.returnIf(isNull(stack), raise(core, st, VECTOR.GP, 0));
-		f.check(call(core.fn("readDescriptor"), st, rec, stack, VECTOR.GP, 0));
-		const stackRaw = f.let(F.data.of(st));
-		f.check(call(core.fn("checkStack"), st, stack, stackRaw, level, VECTOR.GP, 0));
-		f.returnIf(ip.gtU(limitOf(core, raw)), raise(core, st, VECTOR.GP, 0));
+		const none = f.let(isNull(stack));
+		const stackRaw = f.local("i64", 0);
+		f.if(
+			none,
+			() => {
+				// 64-bit code needs no stack segment below privilege level 3.
+				const able = isLongMode(st)
+					.and(attributesOf(core, raw).and(ATTR.long).ne(0))
+					.and(level.ne(3))
+					.and(stack.and(RPL).eq(level));
+				f.returnIf(able.eqz(), raise(core, st, VECTOR.GP, 0));
+			},
+			() => {
+				f.check(call(core.fn("readDescriptor"), st, rec, stack, VECTOR.GP, 0));
+				f.set(stackRaw, F.data.of(st));
+				f.check(call(core.fn("checkStack"), st, stack, stackRaw, level, VECTOR.GP, 0));
+			},
+		);
+		f.returnIf(isOutsideCode(core, st, raw, ip), raise(core, st, VECTOR.GP, 0));
 		f.check(call(core.fn("markAccessed"), st, rec, selector, raw));
-		f.check(call(core.fn("markAccessed"), st, rec, stack, stackRaw));
-		f.call(core.fn("installSegment"), st, SEGMENT.ss, stack, stackRaw);
+		f.if(
+			none,
+			() => f.call(core.fn("nullStack"), st, stack),
+			() => {
+				f.check(call(core.fn("markAccessed"), st, rec, stack, stackRaw));
+				f.call(core.fn("installSegment"), st, SEGMENT.ss, stack, stackRaw);
+			},
+		);
 		f.call(core.fn("enterCode"), st, selector, raw, level, ip);
 		// A 16-bit stack takes 16 bits of the pointer: the rest of ESP stays as the inner level left it.
 		f.call(core.fn("setStackPointer"), st, pointer.add(extra.extU()));
@@ -201,7 +233,7 @@ function defineReturn(core: Core): void {
 		f.check(call(core.fn("readReturnCode"), st, rec, selector));
 		const raw = f.let(F.data.of(st));
 		f.if(selector.and(RPL).eq(F.cpl.of(st)), () => {
-			f.returnIf(ip.gtU(limitOf(core, raw)), raise(core, st, VECTOR.GP, 0));
+			f.returnIf(isOutsideCode(core, st, raw, ip), raise(core, st, VECTOR.GP, 0));
 			f.check(call(core.fn("markAccessed"), st, rec, selector, raw));
 			f.call(core.fn("releaseStack"), st, frame.add(extra));
 			f.call(core.fn("enterCode"), st, selector, raw, F.cpl.of(st), ip);

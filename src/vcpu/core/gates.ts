@@ -1,4 +1,5 @@
 import { RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
+import { i32 } from "../../wasm/expression.ts";
 import { call } from "../../wasm/function.ts";
 import { ACCESS, ATTR, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
 import type { Core } from "./core.ts";
@@ -9,6 +10,7 @@ import {
 	gateOffset,
 	gateSelector,
 	isCode,
+	isCode64,
 	isConforming,
 	isNull,
 	limitOf,
@@ -21,7 +23,8 @@ import {
 	TI,
 } from "./descriptors.ts";
 import { csSelector } from "./far.ts";
-import { checkPushes, innerStack, moveStackPointer, OUTSIDE, putOnStack } from "./stack-frames.ts";
+import { checkPushes, innerStack, longStack, moveStackPointer, OUTSIDE, pushAll, putOnStack } from "./stack-frames.ts";
+import { isCanonical, isLongMode } from "./mode.ts";
 import { TASK_SOURCE } from "./tasks.ts";
 
 /** Bytes of a call gate that count parameters (SDM 3A 5.8.3). */
@@ -31,6 +34,7 @@ const PARAMETER_COUNT = 0x1f;
 export function defineGates(core: Core): void {
 	defineParameters(core);
 	defineCallGate(core);
+	defineLongCallGate(core);
 
 	/** `systemTransfer(state, record, selector, raw, calls)` → status. */
 	core.define("systemTransfer", ["i32", "i32", "i32", "i64", "i32"], ["i32"], (f) => {
@@ -42,12 +46,16 @@ export function defineGates(core: Core): void {
 		const source = f.let(calls.mul(TASK_SOURCE.call));
 		const next = call(core.fn("nextIp"), st, rec);
 
+		const long = f.let(isLongMode(st));
 		const callGate = type.and(~SYSTEM_TYPE.size32).eq(SYSTEM_TYPE.callGate16);
 		const taskGate = f.let(type.eq(SYSTEM_TYPE.taskGate));
 		const tss = f.let(type.and(~SYSTEM_TYPE.size32).eq(SYSTEM_TYPE.tss16).and(selector.and(TI).eqz()));
+		// Long mode has no tasks to switch to, and one kind of call gate (SDM 3A 8.7, 5.8.3.1).
+		f.returnIf(long.and(type.ne(SYSTEM_TYPE.callGate64)), refuse);
 		f.returnIf(callGate.or(taskGate).or(tss).eqz(), refuse);
 		f.returnIf(dpl.ltU(F.cpl.of(st)).or(dpl.ltU(selector.and(RPL))), refuse);
 		f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, 0)));
+		f.if(long, () => f.return(call(core.fn("longCallGate"), st, rec, selector, raw, calls)));
 		f.if(tss, () => f.return(call(core.fn("transferTask"), st, rec, selector, raw, source, next)));
 		f.if(taskGate, () => {
 			const target = f.let(gateSelector(raw));
@@ -121,6 +129,41 @@ function defineCallGate(core: Core): void {
 		push(call(core.fn("nextIp"), st, rec));
 		f.call(core.fn("installSegment"), st, SEGMENT.ss, stack.selector, stack.raw);
 		moveStackPointer(f, st, stack, total);
+		f.call(core.fn("enterCode"), st, selector, raw, dpl, ip);
+		f.return(STATUS.branch);
+	});
+}
+
+/** `longCallGate(state, record, gateSelector, raw, calls)` → branch or stopHere: through a 64-bit gate whose own rights are checked. */
+function defineLongCallGate(core: Core): void {
+	core.define("longCallGate", ["i32", "i32", "i32", "i64", "i32"], ["i32"], (f) => {
+		const [st, rec, gateAt, gate, calls] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		f.check(call(core.fn("readUpper"), st, rec, gateAt));
+		const ip = f.let(F.data.of(st).shl(32).or(gateOffset(gate, attributesOf(core, gate))));
+		const selector = f.let(gateSelector(gate));
+		f.returnIf(isNull(selector), raise(core, st, VECTOR.GP, 0));
+		f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, 0));
+		const raw = f.let(F.data.of(st));
+		const attributes = f.let(attributesOf(core, raw));
+		const [level, dpl] = [f.let(F.cpl.of(st)), f.let(dplOf(attributes))];
+		const conforming = f.let(isConforming(attributes));
+		const wrong = dpl.gtU(level).or(calls.or(conforming).eqz().and(dpl.ne(level)));
+		f.returnIf(isCode64(attributes).eqz().or(wrong), raise(core, st, VECTOR.GP, selectorCode(selector, 0)));
+		f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, 0)));
+		f.if(calls.eqz().or(conforming).or(dpl.eq(level)), () => {
+			f.return(call(core.fn("transferCode"), st, rec, selector, raw, ip, calls.shl(3)));
+		});
+
+		f.check(call(core.fn("longPointer"), st, rec, dpl, 0));
+		const stack = longStack(f, F.data.of(st), ACCESS.write | ACCESS.stack | ACCESS.system);
+		f.check(checkPushes(core, st, stack, 32, 8));
+		f.returnIf(isCanonical(st, ip).eqz(), raise(core, st, VECTOR.GP, 0));
+		f.check(call(core.fn("markAccessed"), st, rec, selector, raw));
+		const old = [SEG.selector.of(st, segmentOffset(SEGMENT.ss)).extU(), st.load("i64", GPRS + RSP * 8)];
+		const values = [...old, csSelector(st), call(core.fn("nextIp"), st, rec)];
+		const below = pushAll(core, f, { st, rec }, stack, i32(8), values);
+		f.call(core.fn("nullStack"), st, dpl);
+		moveStackPointer(f, st, stack, below);
 		f.call(core.fn("enterCode"), st, selector, raw, dpl, ip);
 		f.return(STATUS.branch);
 	});

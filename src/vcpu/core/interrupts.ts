@@ -11,6 +11,7 @@ import {
 	gateOffset,
 	gateSelector,
 	isCode,
+	isCode64,
 	isConforming,
 	isNull,
 	limitOf,
@@ -21,11 +22,12 @@ import {
 } from "./descriptors.ts";
 import { csLimit, csSelector } from "./far.ts";
 import { ERROR_CODE_VECTORS } from "./fault.ts";
-import { segmentAddress } from "./mode.ts";
+import { isCanonical, isLongMode, segmentAddress } from "./mode.ts";
 import {
 	checkPushes,
 	currentStack,
 	innerStack,
+	longStack,
 	moveStackPointer,
 	OUTSIDE,
 	pushAll,
@@ -55,6 +57,9 @@ const INTO = 2;
 /** Error code: the index is one of the IDT (SDM 3A figure 6-7). */
 const IDT = 2;
 
+/** Bits of a 64-bit gate's second word: entry of the interrupt stack table, 0 none. */
+const IST = 7;
+
 /**
  * Exceptions that are no faults (or, #DB, tell by DR6): EFLAGS is pushed with the RF it has (SDM 3B 17.3.1.1). A double
  * fault has the RF of the fault that began it.
@@ -71,6 +76,7 @@ export function defineInterrupts(core: Core): void {
 	defineReal(core);
 	defineRedirected(core);
 	defineTaskGate(core);
+	defineLong(core);
 	defineProtected(core);
 	defineDeliver(core);
 
@@ -229,6 +235,91 @@ function defineTaskGate(core: Core): void {
 	});
 }
 
+/** Error code that names an entry of the IDT. */
+function inTable(vector: Ex, ext: Arg): Ex {
+	return vector.shl(3).or(IDT).or(ext);
+}
+
+/** The gate's own rights: INT n, INT3 and INTO ask for its privilege level, and it must be present. */
+function checkGate(
+	core: Core,
+	f: FunctionBuilder,
+	st: Ex,
+	{ vector, kind, ext, gateAttributes }: { vector: Ex; kind: Ex; ext: Ex; gateAttributes: Ex },
+): void {
+	const software = kind.eq(EVENT.software).or(kind.eq(EVENT.trap));
+	const below = dplOf(gateAttributes).ltU(F.cpl.of(st));
+	f.returnIf(software.and(below), raise(core, st, VECTOR.GP, inTable(vector, 0)));
+	f.returnIf(gateAttributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, inTable(vector, ext)));
+}
+
+function defineLong(core: Core): void {
+	/**
+	 * `deliverLong(state, record, vector, code, kind, ext, hasCode, flagBits)` → branch or stopHere: through the 16-byte gates
+	 * of long mode (SDM 3A 6.14; 2A INT n, IA-32e-MODE). The frame has 8-byte elements, always with SS and RSP, and begins
+	 * at a multiple of 16.
+	 */
+	core.define("deliverLong", ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, vector, code] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const [kind, ext, hasCode, flagBits] = [f.param(4), f.param(5), f.param(6), f.param(7)];
+		const entry = f.let(vector.shl(4).extU());
+		f.returnIf(entry.or(15n).gtU(F.idtLimit.of(st)), raise(core, st, VECTOR.GP, inTable(vector, ext)));
+		f.check(call(core.fn("load"), st, rec, F.idtBase.of(st).add(entry), 16, ACCESS.system));
+		const gate = f.let(F.data.of(st));
+		const upper = f.let(F.data.of(st, 8));
+		const gateAttributes = f.let(attributesOf(core, gate));
+		const type = f.let(systemType(gateAttributes));
+		f.returnIf(type.and(~1).ne(SYSTEM_TYPE.interruptGate64), raise(core, st, VECTOR.GP, inTable(vector, ext)));
+		checkGate(core, f, st, { vector, kind, ext, gateAttributes });
+
+		const selector = f.let(gateSelector(gate));
+		f.returnIf(isNull(selector), raise(core, st, VECTOR.GP, ext));
+		f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, ext));
+		const raw = f.let(F.data.of(st));
+		const attributes = f.let(attributesOf(core, raw));
+		const [level, dpl] = [f.let(F.cpl.of(st)), f.let(dplOf(attributes))];
+		const wrong = raise(core, st, VECTOR.GP, selectorCode(selector, ext));
+		f.returnIf(isCode64(attributes).eqz().or(dpl.gtU(level)), wrong);
+		f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, ext)));
+		const inner = f.let(isConforming(attributes).eqz().and(dpl.ltU(level)));
+
+		const own = st.load("i64", GPRS + RSP * 8);
+		const pointer = f.local("i64", own);
+		const index = f.let(gate.shrU(32).wrap().and(IST));
+		// Entry 1 of the interrupt stack table comes behind the three stacks of privilege levels and a gap.
+		f.if(
+			index.ne(0),
+			() => f.set(index, index.add(3)),
+			() => f.set(index, dpl.when(inner, -1)),
+		);
+		f.if(index.ne(-1), () => {
+			f.check(call(core.fn("longPointer"), st, rec, index, ext));
+			f.set(pointer, F.data.of(st));
+		});
+		// At privilege level 3 the frame is the program's own; elsewhere SMAP has no say, whatever EFLAGS.AC is.
+		const stays = level.eq(3).and(inner.eqz());
+		const access = f.let(i32(ACCESS.write | ACCESS.stack).or(stays.eqz().mul(ACCESS.system)));
+		const stack = longStack(f, pointer.and(-16n), access);
+		f.check(checkPushes(core, st, stack, hasCode.add(5).shl(3), 8));
+		const ip = f.let(upper.shl(32).or(gateOffset(gate, gateAttributes)));
+		f.returnIf(isCanonical(st, ip).eqz(), raise(core, st, VECTOR.GP, ext));
+		f.check(call(core.fn("markAccessed"), st, rec, selector, raw));
+		const flags = call(core.fn("readFlags"), st).or(flagBits).extU();
+		const ss = SEG.selector.of(st, segmentOffset(SEGMENT.ss)).extU();
+		const below = pushAll(core, f, { st, rec }, stack, i32(8), [ss, own, flags, csSelector(st), F.rip.of(st)]);
+		f.if(hasCode, () => {
+			f.set(below, below.add(8));
+			f.check(putOnStack(core, { st, rec }, stack, below, i32(8), code.extU()));
+		});
+		// Trap gates leave IF alone: type bit 0.
+		clearFlags(f, st, i32(EFLAGS.tf | EFLAGS.nt | EFLAGS.vm | EFLAGS.rf).or(type.and(1).eqz().mul(EFLAGS.if)));
+		f.if(inner, () => f.call(core.fn("nullStack"), st, dpl));
+		moveStackPointer(f, st, stack, below);
+		f.call(core.fn("enterCode"), st, selector, raw, dpl.when(inner, level), ip);
+		f.return(STATUS.branch);
+	});
+}
+
 function defineProtected(core: Core): void {
 	/**
 	 * `deliverProtected(state, record, vector, code, kind, ext)` → branch, stopHere or NEW_TASK_FAULT: through the IDT's
@@ -243,9 +334,11 @@ function defineProtected(core: Core): void {
 		const isFault = i32(~NO_FAULTS).shrU(vector).and(1).or(general);
 		const flagBits = f.let(i32(EFLAGS.rf).when(exception.and(isFault), 0));
 
-		const inTable = (by: Arg): Ex => vector.shl(3).or(IDT).or(by);
+		f.if(isLongMode(st), () => {
+			f.return(call(core.fn("deliverLong"), st, rec, vector, code, kind, ext, hasCode, flagBits));
+		});
 		const entry = f.let(vector.shl(3).extU());
-		f.returnIf(entry.or(7n).gtU(F.idtLimit.of(st)), raise(core, st, VECTOR.GP, inTable(ext)));
+		f.returnIf(entry.or(7n).gtU(F.idtLimit.of(st)), raise(core, st, VECTOR.GP, inTable(vector, ext)));
 		const address = F.idtBase.of(st).add(entry).and(F.linearMask.of(st));
 		f.check(call(core.fn("load"), st, rec, address, 8, ACCESS.system));
 		const gate = f.let(F.data.of(st));
@@ -253,10 +346,8 @@ function defineProtected(core: Core): void {
 		const type = f.let(systemType(gateAttributes));
 		const task = f.let(type.eq(SYSTEM_TYPE.taskGate));
 		const trapOrInterrupt = type.and(~(SYSTEM_TYPE.size32 | 1)).eq(SYSTEM_TYPE.interruptGate16);
-		f.returnIf(task.or(trapOrInterrupt).eqz(), raise(core, st, VECTOR.GP, inTable(ext)));
-		const software = kind.eq(EVENT.software).or(kind.eq(EVENT.trap));
-		f.returnIf(software.and(dplOf(gateAttributes).ltU(F.cpl.of(st))), raise(core, st, VECTOR.GP, inTable(0)));
-		f.returnIf(gateAttributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, inTable(ext)));
+		f.returnIf(task.or(trapOrInterrupt).eqz(), raise(core, st, VECTOR.GP, inTable(vector, ext)));
+		checkGate(core, f, st, { vector, kind, ext, gateAttributes });
 		f.if(task, () => f.return(call(core.fn("deliverTask"), st, rec, gate, code, hasCode, ext, flagBits)));
 
 		const selector = f.let(gateSelector(gate));

@@ -36,13 +36,13 @@ export function defineIoPermission(core: Core): void {
 				.or(limit.ltU(MAP_BASE + 1)),
 			refuse,
 		);
-		const linearMask = f.let(F.linearMask.of(st));
-		const at = f.let(SEG.base.of(tss).add(MAP_BASE).and(linearMask));
+		const systemMask = f.let(F.systemMask.of(st));
+		const at = f.let(SEG.base.of(tss).add(MAP_BASE).and(systemMask));
 		f.check(call(core.fn("load"), st, rec, at, 2, ACCESS.system));
 		const offset = f.let(F.data.of(st).add(port.shrU(3).extU()));
 		// Two bytes are read whatever the port: the map ends with a byte of ones (SDM 1 18.5.2).
 		f.returnIf(offset.add(1).gtU(limit), refuse);
-		f.set(at, SEG.base.of(tss).add(offset).and(linearMask));
+		f.set(at, SEG.base.of(tss).add(offset).and(systemMask));
 		f.check(call(core.fn("load"), st, rec, at, 2, ACCESS.system));
 		const wanted = f.let(i32(1).shl(bytes).sub(1).shl(port.and(7)));
 		f.returnIf(F.data.of(st).wrap().and(wanted).ne(0), refuse);

@@ -4,8 +4,9 @@ import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ACCESS, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
 import { CR0, CR4, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
-import { limitOf, RPL, raise, SYSTEM_TYPE } from "./descriptors.ts";
-import { csLimit } from "./far.ts";
+import { RPL, raise, SYSTEM_TYPE } from "./descriptors.ts";
+import { csLimit, isOutsideCode } from "./far.ts";
+import { is64Bit, isLongMode } from "./mode.ts";
 import { popAll } from "./stack-frames.ts";
 import { TASK_SOURCE } from "./tasks.ts";
 
@@ -29,6 +30,8 @@ export function defineIret(core: Core): void {
 		const flags = f.let(F.eflags.of(st));
 		const real = F.cr0.of(st).wrap().and(CR0.pe).eqz();
 		const nested = flags.and(EFLAGS.nt).ne(0);
+		// Long mode has no tasks to return to.
+		f.returnIf(nested.and(isLongMode(st)), raise(core, st, VECTOR.GP, 0));
 		f.if(
 			real.or(flags.and(EFLAGS.vm).ne(0)),
 			() => f.set(status, call(core.fn("iretReal"), st, rec, bytes)),
@@ -141,7 +144,7 @@ function defineProtected(core: Core): void {
 		const selector = f.let(second.wrap().and(0xffff));
 		const flags = f.let(third.wrap());
 		const level = f.let(F.cpl.of(st));
-		f.if(level.eqz().and(flags.and(EFLAGS.vm).ne(0)), () => {
+		f.if(level.eqz().and(flags.and(EFLAGS.vm).ne(0)).and(isLongMode(st).eqz()), () => {
 			f.return(call(core.fn("iretToVirtual"), st, rec, ip, selector, flags));
 		});
 		f.check(call(core.fn("readReturnCode"), st, rec, selector));
@@ -158,14 +161,18 @@ function defineProtected(core: Core): void {
 			f.set(mask, mask.or(EFLAGS.iopl).or(i32(EFLAGS.vif | EFLAGS.vip).when(bytes.ne(2), 0)));
 		});
 		const frame = f.let(bytes.mul(3));
+		const before64 = f.let(is64Bit(st));
+		const opened = f.let(before.and(EFLAGS.ac));
 		f.if(
-			selector.and(RPL).eq(level),
+			// 64-bit mode has SS and RSP in every frame (SDM 3A 6.14.3).
+			selector.and(RPL).eq(level).and(before64.eqz()),
 			() => {
-				f.returnIf(ip.gtU(limitOf(core, raw)), raise(core, st, VECTOR.GP, 0));
+				f.returnIf(isOutsideCode(core, st, raw, ip), raise(core, st, VECTOR.GP, 0));
 				f.check(call(core.fn("markAccessed"), st, rec, selector, raw));
 				f.call(core.fn("releaseStack"), st, frame);
 				setFlags(core, f, st, flags, mask);
 				f.call(core.fn("enterCode"), st, selector, raw, level, ip);
+				f.if(F.eflags.of(st).and(EFLAGS.ac).ne(opened), () => f.call(core.fn("updateMode"), st));
 			},
 			() => {
 				const status = call(core.fn("outerReturn"), st, rec, selector, raw, ip, frame, 0, bytes);

@@ -61,6 +61,7 @@ function defineGvaToTlb(core: Core): void {
 		const left = f.local("i32", bytes);
 		const count = f.local("i32", 0);
 		const part = f.local("i32");
+		const mask = f.let(F.systemMask.of(st).when(access.and(ACCESS.system), F.linearMask.of(st)));
 		f.check(call(core.fn("checkCanonical"), st, linear, bytes, access));
 		F.txCount.set(f, st, 0);
 		f.while(left.ne(0), () => {
@@ -74,7 +75,7 @@ function defineGvaToTlb(core: Core): void {
 			TX.linear.set(f, entry, linear);
 			f.set(count, count.add(1));
 			f.set(left, left.sub(part));
-			f.set(linear, linear.add(part.extU()).and(F.linearMask.of(st)));
+			f.set(linear, linear.add(part.extU()).and(mask));
 		});
 		F.txCount.set(f, st, count);
 		f.return(0);

@@ -20,6 +20,16 @@ export function isV86(st: Ex): Ex {
 	return F.eflags.of(st).and(EFLAGS.vm).ne(0);
 }
 
+/** 1 in long mode: 64-bit and compatibility mode. */
+export function isLongMode(st: Ex): Ex {
+	return F.efer.of(st).wrap().and(EFER.lma).ne(0);
+}
+
+/** 1 in 64-bit mode. */
+export function is64Bit(st: Ex): Ex {
+	return F.modeKey.of(st).and(KEY.long).ne(0);
+}
+
 /** 1 where all bits of a linear address above its width (48 bits, 57 with CR4.LA57) are as the topmost one (SDM 1 3.3.7.1). */
 export function isCanonical(st: Ex, linear: Ex): Ex {
 	const shift = F.linearShift.of(st);
@@ -111,6 +121,7 @@ export function defineMode(core: Core): void {
 		const la57 = F.cr4.of(st).wrap().and(CR4.la57).ne(0);
 		F.linearShift.set(f, st, i64(64 - 57).when(la57, BigInt(64 - 48)));
 		F.linearMask.set(f, st, i64(-1).when(long, 0xffffffffn));
+		F.systemMask.set(f, st, i64(-1).when(active, 0xffffffffn));
 		F.stackMask.set(f, st, i64(-1).when(long, i64(0xffffffffn).when(stack32, 0xffffn)));
 		const sizes = code.and(ATTR.big).ne(0).mul(KEY.code32).or(stack32.mul(KEY.stack32));
 		f.set(key, i32(KEY.long).when(long, sizes.or(active.mul(KEY.compatibility))));

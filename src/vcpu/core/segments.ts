@@ -6,15 +6,15 @@ import type { Core } from "./core.ts";
 import {
 	attributesOf,
 	dplOf,
-	isCode,
 	isConforming,
+	isLoadableCode,
 	isNull,
 	isWritableData,
 	RPL,
 	raise,
 	selectorCode,
 } from "./descriptors.ts";
-import { isReal } from "./mode.ts";
+import { is64Bit, isReal } from "./mode.ts";
 import { loadedPointer } from "./segment-access.ts";
 
 /** Interrupts and debug traps wait for one more instruction (SDM 3A 6.8.3). */
@@ -126,7 +126,7 @@ function defineChecks(core: Core): void {
 		const dpl = f.let(dplOf(attributes));
 		const level = f.let(selector.and(RPL));
 		const wrong = dpl.gtU(level).when(isConforming(attributes), dpl.ne(level));
-		f.returnIf(isCode(attributes).eqz().or(wrong), raise(core, st, vector, selectorCode(selector, ext)));
+		f.returnIf(isLoadableCode(st, attributes).eqz().or(wrong), raise(core, st, vector, selectorCode(selector, ext)));
 		notPresent(core, f, st, attributes, VECTOR.NP, selectorCode(selector, ext));
 		f.return(0);
 	});
@@ -151,8 +151,16 @@ function defineLoad(core: Core): void {
 		});
 		const stack = f.let(number.eq(SEGMENT.ss));
 		f.if(isNull(selector), () => {
-			f.returnIf(stack, raise(core, st, VECTOR.GP, 0));
-			f.call(core.fn("clearSegment"), st, number, selector);
+			f.if(
+				stack,
+				() => {
+					const level = F.cpl.of(st);
+					const able = is64Bit(st).and(level.ne(3)).and(selector.and(RPL).eq(level));
+					f.returnIf(able.eqz(), raise(core, st, VECTOR.GP, 0));
+					f.call(core.fn("nullStack"), st, selector);
+				},
+				() => f.call(core.fn("clearSegment"), st, number, selector),
+			);
 			finish();
 		});
 		f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, 0));

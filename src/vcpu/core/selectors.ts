@@ -16,12 +16,15 @@ import {
 	selectorCode,
 	systemType,
 } from "./descriptors.ts";
+import { isLongMode } from "./mode.ts";
 import { writeGpr } from "./segments.ts";
 
 /** System descriptors that LAR shows, as a bit set of types: TSSs, LDT, call and task gates (SDM 2A LAR). */
 const LAR_TYPES = types(1, 2, 3, 4, 5, 9, 11, 12);
 /** Those that have a limit (SDM 2A LSL). */
 const LSL_TYPES = types(1, 2, 3, 9, 11);
+/** Those that there are in long mode. */
+const LONG_TYPES = types(2, 9, 11, 12);
 
 function types(...list: number[]): number {
 	return list.reduce((set, type) => set | (1 << type), 0);
@@ -40,7 +43,8 @@ export function defineSelectors(core: Core): void {
 		const attributes = f.let(attributesOf(core, raw));
 		f.returnIf(systemType(attributes).ne(SYSTEM_TYPE.ldt), raise(core, st, VECTOR.GP, selectorCode(selector, 0)));
 		f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, 0)));
-		f.call(core.fn("installSegment"), st, SEGMENT.ldtr, selector, raw);
+		f.check(call(core.fn("readWideBase"), st, rec, selector, raw));
+		f.call(core.fn("installSystem"), st, SEGMENT.ldtr, selector, raw, F.data.of(st));
 		f.return(STATUS.next);
 	});
 
@@ -50,13 +54,14 @@ export function defineSelectors(core: Core): void {
 		f.check(readSystem(core, st, rec, selector));
 		const raw = f.let(F.data.of(st));
 		const attributes = f.let(attributesOf(core, raw));
-		f.returnIf(
-			systemType(attributes).and(~SYSTEM_TYPE.size32).ne(SYSTEM_TYPE.tss16),
-			raise(core, st, VECTOR.GP, selectorCode(selector, 0)),
-		);
+		const type = systemType(attributes);
+		const free = type.eq(SYSTEM_TYPE.tss64).or(type.eq(SYSTEM_TYPE.tss16).and(isLongMode(st).eqz()));
+		f.returnIf(free.eqz(), raise(core, st, VECTOR.GP, selectorCode(selector, 0)));
 		f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, 0)));
+		f.check(call(core.fn("readWideBase"), st, rec, selector, raw));
+		const base = f.let(F.data.of(st));
 		f.check(call(core.fn("writeType"), st, rec, selector, attributes.or(SYSTEM_TYPE.busy)));
-		f.call(core.fn("installSegment"), st, SEGMENT.tr, selector, raw.or(BigInt(SYSTEM_TYPE.busy) << 40n));
+		f.call(core.fn("installSystem"), st, SEGMENT.tr, selector, raw.or(BigInt(SYSTEM_TYPE.busy) << 40n), base);
 		f.return(STATUS.next);
 	});
 
@@ -102,10 +107,12 @@ function defineShow(core: Core, name: string, types: number, part: (raw: Ex) => 
 		f.check(call(core.fn("lookUp"), st, rec, selector));
 		const raw = f.let(F.data.of(st));
 		const attributes = f.let(attributesOf(core, raw));
+		// In long mode those that remain are the LDT and the 64-bit ones.
+		const shownTypes = i32(types & LONG_TYPES).when(isLongMode(st), types);
 		const known = attributes
 			.and(ATTR.s)
 			.ne(0)
-			.or(i32(types).shrU(attributes.and(ATTR.typeMask)).and(1));
+			.or(shownTypes.shrU(attributes.and(ATTR.typeMask)).and(1));
 		const shown = f.let(known.and(visible(f, st, selector, attributes)));
 		f.if(shown, () => writeGpr(f, st, register, bytes, part(raw)));
 		setZero(core, f, st, shown);

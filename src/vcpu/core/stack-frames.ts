@@ -36,8 +36,10 @@ export interface Stack {
 	/** Stack pointer before the frame. */
 	readonly pointer: Local;
 	readonly mask: Local;
+	/** What there is of linear addresses. */
+	readonly linearMask: Local;
 	/** ACCESS bits for its stores. */
-	readonly access: number;
+	readonly access: Arg;
 }
 
 /** The state, and the record of the instruction in hand (0: none). */
@@ -55,6 +57,7 @@ export function currentStack(f: FunctionBuilder, st: Ex): Stack {
 		high: f.let(SEG.writeHigh.of(st, at)),
 		pointer: f.let(st.load("i64", GPRS + RSP * 8)),
 		mask: f.let(F.stackMask.of(st)),
+		linearMask: f.let(F.linearMask.of(st)),
 		access: ACCESS.write | ACCESS.stack,
 	};
 }
@@ -86,6 +89,7 @@ export function innerStack(core: Core, f: FunctionBuilder, st: Ex, rec: Ex, leve
 		high,
 		pointer: f.let(INNER.pointer.of(st)),
 		mask,
+		linearMask: f.let(F.linearMask.of(st)),
 		access: ACCESS.write | ACCESS.stack | ACCESS.system,
 		selector: f.let(INNER.selector.of(st)),
 		raw,
@@ -94,14 +98,14 @@ export function innerStack(core: Core, f: FunctionBuilder, st: Ex, rec: Ex, leve
 
 /** Checks that a frame of `total` bytes in elements of `bytes` can be pushed: 0, stopHere or {@link OUTSIDE}. */
 export function checkPushes(core: Core, st: Ex, stack: Stack, total: Arg, bytes: Arg): Ex {
-	const { base, low, high, pointer, mask, access } = stack;
-	return call(core.fn("checkPushes"), st, base, low, high, pointer, mask, total, bytes, access);
+	const { base, low, high, pointer, mask, linearMask, access } = stack;
+	return call(core.fn("checkPushes"), st, base, low, high, pointer, mask, linearMask, total, bytes, access);
 }
 
 /** Stores an element that begins `below` bytes under the stack pointer: 0 or stopHere. */
 export function putOnStack(core: Core, { st, rec }: At, stack: Stack, below: Ex, bytes: Ex, value: Ex): Ex {
 	const offset = stack.pointer.sub(below.extU()).and(stack.mask);
-	const linear = stack.base.add(offset).and(F.linearMask.of(st));
+	const linear = stack.base.add(offset).and(stack.linearMask);
 	return put(core, st, rec, linear, bytes, stack.access, value);
 }
 
@@ -162,18 +166,31 @@ export function moveStackPointer(f: FunctionBuilder, st: Ex, stack: Stack, below
 	f.store("i64", st, pointer.and(mask.not()).or(moved), GPRS + RSP * 8);
 }
 
+/** The stack of 64-bit code that an interrupt or call gate pushes onto, from `pointer` down: everywhere in linear memory. */
+export function longStack(f: FunctionBuilder, pointer: Ex, access: Arg): Stack {
+	return {
+		base: f.let(i64(0)),
+		low: f.let(i64(-(1n << 63n))),
+		high: f.let(i64((1n << 63n) - 1n)),
+		pointer: f.let(pointer),
+		mask: f.let(i64(-1)),
+		linearMask: f.let(i64(-1)),
+		access,
+	};
+}
+
 /** Reading and checking stacks for far transfers and interrupts. */
 export function defineStackFrames(core: Core): void {
 	/**
-	 * `checkPushes(state, base, low, high, pointer, mask, total, bytes, access)` → 0, stopHere, or -1: outside the
+	 * `checkPushes(state, base, low, high, pointer, mask, linearMask, total, bytes, access)` → 0, stopHere, or -1: outside the
 	 * segment. Elements are checked from the top down, each with the pointer wrapped, as they will be pushed.
 	 */
-	core.define("checkPushes", ["i32", "i64", "i64", "i64", "i64", "i64", "i32", "i32", "i32"], ["i32"], (f) => {
+	const params = ["i32", "i64", "i64", "i64", "i64", "i64", "i64", "i32", "i32", "i32"] as const;
+	core.define("checkPushes", [...params], ["i32"], (f) => {
 		const st = f.param(0);
 		const [base, low, high] = [f.param(1), f.param(2), f.param(3)];
-		const [pointer, mask] = [f.param(4), f.param(5)];
-		const [total, bytes, access] = [f.param(6), f.param(7), f.param(8)];
-		const linearMask = f.let(F.linearMask.of(st));
+		const [pointer, mask, linearMask] = [f.param(4), f.param(5), f.param(6)];
+		const [total, bytes, access] = [f.param(7), f.param(8), f.param(9)];
 		const rights = f.let(call(core.fn("accessRights"), st, access));
 		const top = f.let(pointer.and(mask));
 		const size = f.let(total.extU());
@@ -246,6 +263,20 @@ export function defineStackFrames(core: Core): void {
 	});
 
 	defineInnerStack(core);
+
+	/**
+	 * `longPointer(state, record, index, ext)` → status; stack pointer `index` of the 64-bit TSS is in F.data: 0 to 2 by
+	 * privilege level, from 4 on the interrupt stack table (SDM 3A 8.7).
+	 */
+	core.define("longPointer", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, index, ext] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const tss = f.let(segmentAddress(st, SEGMENT.tr));
+		const at = f.let(index.shl(3).add(4).extU());
+		f.if(at.add(7n).gtU(SEG.limit.of(tss)), () => {
+			f.return(raise(core, st, VECTOR.TS, selectorCode(SEG.selector.of(tss), ext)));
+		});
+		f.return(call(core.fn("load"), st, rec, SEG.base.of(tss).add(at), 8, ACCESS.system));
+	});
 }
 
 /**
