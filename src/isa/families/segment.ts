@@ -15,7 +15,7 @@ export const MOV_SREG = family("MOV", "Move segment register", {
 	},
 });
 
-/** The selector takes a whole slot of the stack, but only its 16 bits are stored (SDM 2B PUSH). */
+/** The selector takes a whole slot of the stack; but for 64 bits, only its 16 are stored (SDM 2B PUSH). */
 export const PUSH_SREG = family("PUSH", "Push segment register", {
 	forms: [
 		["06", "ES", { sized: true, mode: "i64" }],
@@ -25,7 +25,7 @@ export const PUSH_SREG = family("PUSH", "Push segment register", {
 		["0F A0", "FS", { sized: true, size64: "d64" }],
 		["0F A8", "GS", { sized: true, size64: "d64" }],
 	],
-	meaning: (x) => x.push(x.read(0), x.size / 8),
+	meaning: (x) => x.push(x.size === 64 ? x.read(0).zext(64) : x.read(0), x.size / 8),
 });
 
 export const POP_SREG = family("POP", "Pop segment register", {

@@ -3,7 +3,17 @@ import type { Ex } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ATTR, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
 import type { Core } from "./core.ts";
-import { attributesOf, dplOf, isConforming, isLoadableCode, isNull, limitOf, RPL, raise, selectorCode } from "./descriptors.ts";
+import {
+	attributesOf,
+	dplOf,
+	isConforming,
+	isLoadableCode,
+	isNull,
+	limitOf,
+	RPL,
+	raise,
+	selectorCode,
+} from "./descriptors.ts";
 import { isCanonical, isLongMode, isReal } from "./mode.ts";
 import { loadedPointer } from "./segment-access.ts";
 import { type At, checkPushes, currentStack, moveStackPointer, OUTSIDE, pushAll, type Stack } from "./stack-frames.ts";
@@ -144,7 +154,10 @@ function defineReturn(core: Core): void {
 		const [st, value] = [f.param(0), f.param(1)];
 		const mask = f.let(F.stackMask.of(st));
 		// A write to ESP clears what is above, as one to any register of 32 bits.
-		const rest = st.load("i64", GPRS + RSP * 8).and(mask.not()).and(0xffffffffn);
+		const rest = st
+			.load("i64", GPRS + RSP * 8)
+			.and(mask.not())
+			.and(0xffffffffn);
 		f.store("i64", st, rest.or(value.and(mask)), GPRS + RSP * 8);
 	});
 

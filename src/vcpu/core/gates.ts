@@ -23,8 +23,8 @@ import {
 	TI,
 } from "./descriptors.ts";
 import { csSelector } from "./far.ts";
-import { checkPushes, innerStack, longStack, moveStackPointer, OUTSIDE, pushAll, putOnStack } from "./stack-frames.ts";
 import { isCanonical, isLongMode } from "./mode.ts";
+import { checkPushes, innerStack, longStack, moveStackPointer, OUTSIDE, pushAll, putOnStack } from "./stack-frames.ts";
 import { TASK_SOURCE } from "./tasks.ts";
 
 /** Bytes of a call gate that count parameters (SDM 3A 5.8.3). */
@@ -139,7 +139,12 @@ function defineLongCallGate(core: Core): void {
 	core.define("longCallGate", ["i32", "i32", "i32", "i64", "i32"], ["i32"], (f) => {
 		const [st, rec, gateAt, gate, calls] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
 		f.check(call(core.fn("readUpper"), st, rec, gateAt));
-		const ip = f.let(F.data.of(st).shl(32).or(gateOffset(gate, attributesOf(core, gate))));
+		const ip = f.let(
+			F.data
+				.of(st)
+				.shl(32)
+				.or(gateOffset(gate, attributesOf(core, gate))),
+		);
 		const selector = f.let(gateSelector(gate));
 		f.returnIf(isNull(selector), raise(core, st, VECTOR.GP, 0));
 		f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, 0));

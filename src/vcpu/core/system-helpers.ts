@@ -20,10 +20,10 @@ export function defineSystemHelpers(core: Core): void {
 	defineStrings(core);
 	definePorts(core);
 	defineStringHelper(core);
+	defineHostCalls(core);
 	defineSystem(core);
 	defineDebugRegisters(core);
 	defineTimeStamp(core);
-	defineHostCalls(core);
 	defineMsr(core);
 	defineCpuid(core);
 	defineFastCall(core);

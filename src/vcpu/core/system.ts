@@ -16,8 +16,7 @@ const CR0_EXISTING = CR0.pe | CR0.mp | CR0.em | CR0.ts | CR0.et | CR0.ne | CR0.w
 const CR0_LOADS_PDPTES = CR0.pg | CR0.nw | CR0.cd;
 
 /** Bits of CR4 that decide what page tables mean. */
-const CR4_TRANSLATES =
-	CR4.pge | CR4.pae | CR4.pse | CR4.la57 | CR4.pcide | CR4.smep | CR4.smap | CR4.pke | CR4.pks;
+const CR4_TRANSLATES = CR4.pge | CR4.pae | CR4.pse | CR4.la57 | CR4.pcide | CR4.smep | CR4.smap | CR4.pke | CR4.pks;
 
 /** CR3: the process context; a value's bit that keeps its translations; bits that no address has. */
 const PCID = 0xfff;
