@@ -215,13 +215,9 @@ function defineRunIoList(core: Core): void {
 		F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
 	});
 
-	/**
-	 * `readFragment(state, rec, gpa, length, destination)` → 0 when answered, else stopHere: user space is to be asked, and
-	 * `askUser` says what. All fragments of an access are asked for one after the other before the instruction runs again, so
-	 * that what they are does not change with the slots meanwhile.
-	 */
-	core.define("readFragment", ["i32", "i32", "i64", "i32", "i32"], ["i32"], (f) => {
-		const [st, rec, gpa, length, destination] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+	/** `claimReads(state, rec)`: answers are those of the instruction in hand from now on; others are forgotten. */
+	core.define("claimReads", ["i32", "i32"], [], (f) => {
+		const [st, rec] = [f.param(0), f.param(1)];
 		// Answers belong to one execution of one instruction: the record, and how many instructions had retired.
 		const retired = f.let(F.deadline.of(st).wrap().sub(F.budget.of(st)));
 		f.if(F.readRecord.of(st).ne(rec).or(F.readRetired.of(st).ne(retired)), () => {
@@ -229,6 +225,31 @@ function defineRunIoList(core: Core): void {
 			F.readRecord.set(f, st, rec);
 			F.readRetired.set(f, st, retired);
 		});
+	});
+
+	/**
+	 * `rememberRead(state, rec, gpa, length ≤ 8, source)`: bytes of memory that an access read whose other part user space
+	 * answers. The instruction sees them as they are now when it runs again.
+	 */
+	core.define("rememberRead", ["i32", "i32", "i64", "i32", "i32"], [], (f) => {
+		const [st, rec, gpa, length, source] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		f.call(core.fn("claimReads"), st, rec);
+		const entry = f.let(st.add(F.readCount.of(st).mul(FRAGMENT_SIZE)).add(F.reads.offset));
+		FRAGMENT.gpa.set(f, entry, gpa);
+		FRAGMENT.length.set(f, entry, length);
+		FRAGMENT.used.set(f, entry, 1);
+		f.memoryCopy(entry.add(FRAGMENT.data.offset), source, length);
+		F.readCount.set(f, st, F.readCount.of(st).add(1));
+	});
+
+	/**
+	 * `readFragment(state, rec, gpa, length, destination)` → 0 when answered, else stopHere: user space is to be asked, and
+	 * `askUser` says what. All fragments of an access are asked for one after the other before the instruction runs again, so
+	 * that what they are does not change with the slots meanwhile.
+	 */
+	core.define("readFragment", ["i32", "i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, rec, gpa, length, destination] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		f.call(core.fn("claimReads"), st, rec);
 		const entry = f.let(call(core.fn("answered"), st, gpa, length));
 		f.if(entry.eqz(), () => {
 			f.set(entry, st.add(F.readCount.of(st).mul(FRAGMENT_SIZE)).add(F.reads.offset));
@@ -279,7 +300,8 @@ function defineRunIoList(core: Core): void {
 			});
 		};
 		f.if(write.eqz(), () => {
-			const missing = f.local("i32", 0);
+			const [missing, mixed] = [f.local("i32", 0), f.local("i32", 0)];
+			each((item) => f.set(mixed, mixed.or(IO.kind.of(item).eq(KIND_NOTHING))));
 			each((item, data) => {
 				const direct = f.let(IO.kind.of(item).ne(KIND_NOTHING));
 				// Behind an answer the record is 0: the instruction that runs again is the next one that reads.
@@ -294,7 +316,12 @@ function defineRunIoList(core: Core): void {
 						f.set(direct, 2);
 					});
 				});
-				f.if(direct.eq(1), () => f.memoryCopy(data, IO.host.of(item), IO.length.of(item)));
+				f.if(direct.eq(1), () => {
+					f.memoryCopy(data, IO.host.of(item), IO.length.of(item));
+					f.if(mixed.and(IO.length.of(item).leU(8)), () => {
+						f.call(core.fn("rememberRead"), st, rec, IO.gpa.of(item), IO.length.of(item), data);
+					});
+				});
 				f.if(direct.eqz(), () => {
 					const status = call(core.fn("readFragment"), st, rec, IO.gpa.of(item), IO.length.of(item), data);
 					f.set(missing, missing.or(status));

@@ -263,7 +263,7 @@ describe("backing that comes and goes", () => {
 			expect(guest.vm.replacePages(ram.userspaceAddr, 4096n)).toBe(0);
 			return 0x99;
 		});
-		expect(seen.at(-1)).toEqual({ kind: "loaded", value: 0x9999 });
+		expect(seen.at(-1)).toEqual({ kind: "loaded", value: 0x4444_9999 });
 		expect(command(guest, BASE, LOAD)).toEqual([{ kind: "loaded", value: 0 }]);
 	});
 
