@@ -2,6 +2,7 @@ import type { ConfigOf } from "./option.ts";
 import { consoles } from "./sections/consoles.ts";
 import { debugExit } from "./sections/debug-exit.ts";
 import { devices } from "./sections/devices.ts";
+import { drives } from "./sections/drives.ts";
 import { engine } from "./sections/engine.ts";
 import { firmware } from "./sections/firmware.ts";
 import { kernel } from "./sections/kernel.ts";
@@ -17,6 +18,7 @@ export const OPTIONS = [
 	...kernel,
 	...consoles,
 	...debugExit,
+	...drives,
 	...devices,
 	...limits,
 	...verdict,

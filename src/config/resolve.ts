@@ -3,6 +3,7 @@ import { nearest } from "./nearest.ts";
 import { type Option, ValueError } from "./option.ts";
 import { type MachineConfig, OPTIONS } from "./options.ts";
 import { checkConsoles } from "./sections/consoles.ts";
+import { placeDrives } from "./sections/drives.ts";
 import { checkFirmware } from "./sections/firmware.ts";
 import { checkKernel } from "./sections/kernel.ts";
 
@@ -54,6 +55,7 @@ export function resolveConfig(...sources: readonly GivenOptions[]): MachineConfi
 	// The loop above gave every option of OPTIONS, from which the type derives, a value of its kind.
 	const config = values as MachineConfig;
 	checkFirmware(config);
+	placeDrives(config.drives);
 	checkKernel(config);
 	checkConsoles(config);
 	return deepFreeze(config);

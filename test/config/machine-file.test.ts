@@ -43,6 +43,9 @@ display: text
 debug-exit: 0x501
 debug-exit-encoding: qemu
 device: [pc-testdev]
+drive:
+  - disk.img
+  - {file: other.img, index: 3, readonly: true}
 timeout: 30s
 max-instructions: 1000000
 max-guest-time: 5s
@@ -78,6 +81,10 @@ trace: [mmio, ports]
 			display: "text",
 			debugExitPort: 0x501,
 			debugExitEncoding: "qemu",
+			drives: [
+				{ path: "disk.img", media: "disk", readonly: false, snapshot: false },
+				{ path: "other.img", media: "disk", index: 3, readonly: true, snapshot: false },
+			],
 			devices: ["pc-testdev"],
 			timeoutMs: 30_000,
 			maxInstructions: 1_000_000,

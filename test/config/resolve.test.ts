@@ -33,6 +33,7 @@ describe("defaults", () => {
 			display: "none",
 			debugExitPort: 0xf4,
 			debugExitEncoding: "tsvmm",
+			drives: [],
 			devices: [],
 			expect: [],
 			failOn: [],

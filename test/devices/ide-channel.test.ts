@@ -1,11 +1,14 @@
 import { expect, test } from "vitest";
 import type { AccessSize } from "../../src/bus/device.ts";
 import { IdeChannel, type IdeDrive } from "../../src/devices/ide-channel.ts";
+import { RecordedLine } from "../support/lines.ts";
 
 /** A drive of registers only: keeps what is written, and notes commands and control bytes. */
 class RegisterDrive implements IdeDrive {
 	readonly events: string[] = [];
 	readonly alternateStatus: number;
+	readonly interrupting = false;
+	readonly wantsDma = undefined;
 	private readonly task = new Uint8Array(8);
 
 	constructor(status: number) {
@@ -29,6 +32,22 @@ class RegisterDrive implements IdeDrive {
 		this.events.push(`data ${size} ${value}`);
 	}
 
+	readMany(into: Uint8Array): void {
+		into.fill(0x5a);
+	}
+
+	connect(): void {}
+
+	dma(): void {}
+
+	reset(): void {}
+
+	save(): null {
+		return null;
+	}
+
+	load(): void {}
+
 	writeControl(value: number): void {
 		this.events.push(`control ${value}`);
 	}
@@ -37,7 +56,7 @@ class RegisterDrive implements IdeDrive {
 function cable() {
 	const master = new RegisterDrive(0x50);
 	const slave = new RegisterDrive(0x58);
-	return { master, slave, channel: new IdeChannel("ide-primary", [master, slave]) };
+	return { master, slave, channel: new IdeChannel("ide-primary", new RecordedLine(), [master, slave]) };
 }
 
 test("both drives take the task file, the selected one the command and the data", () => {
@@ -64,7 +83,7 @@ test("device control reaches both drives", () => {
 });
 
 test("with a master only, the slave's registers read 0", () => {
-	const channel = new IdeChannel("ide-primary", [new RegisterDrive(0x50)]);
+	const channel = new IdeChannel("ide-primary", new RecordedLine(), [new RegisterDrive(0x50)]);
 	channel.write(6, 1, 0x10);
 	expect([channel.read(7, 1), channel.read(0, 2), channel.control.read()]).toEqual([0, 0, 0]);
 });

@@ -1,3 +1,4 @@
+import type { Dma, IrqLine } from "../../bus/device.ts";
 import { PciConfigSpace, type PciConfigState, type Window } from "../../bus/pci.ts";
 import { IdeBusMaster } from "../ide-bus-master.ts";
 import { IdeChannel, type IdeDrive } from "../ide-channel.ts";
@@ -5,6 +6,15 @@ import { SUBSYSTEM } from "./subsystem.ts";
 
 /** Bytes of the bus master registers behind base address register 4. */
 export const BUS_MASTER_SIZE = 16;
+
+export interface Piix3IdeParts {
+	/** Where the bus master registers are. */
+	readonly window: Window;
+	readonly dma: Dma;
+	/** ISA interrupts 14 and 15. */
+	readonly irqs: readonly [primary: IrqLine, secondary: IrqLine];
+	readonly drives?: readonly [primary?: IdeDrives, secondary?: IdeDrives];
+}
 
 /** The drives of one channel: master, slave. */
 export type IdeDrives = readonly [master?: IdeDrive | undefined, slave?: IdeDrive | undefined];
@@ -20,7 +30,7 @@ export class Piix3Ide extends PciConfigSpace {
 	/** {@link BUS_MASTER_SIZE} bytes, where `window` was placed. */
 	readonly busMasterRegisters: IdeBusMaster;
 
-	constructor(window: Window, primary: IdeDrives = [], secondary: IdeDrives = []) {
+	constructor({ window, dma, irqs, drives = [] }: Piix3IdeParts) {
 		super(
 			{
 				vendor: 0x8086,
@@ -32,9 +42,14 @@ export class Piix3Ide extends PciConfigSpace {
 			[{ index: 4, kind: "io", size: BUS_MASTER_SIZE, window }],
 		);
 		for (let offset = 0x40; offset < 0x100; offset++) this.register(offset, 1, 0, 0xff);
-		this.primary = new IdeChannel("ide-primary", primary);
-		this.secondary = new IdeChannel("ide-secondary", secondary);
-		this.busMasterRegisters = new IdeBusMaster();
+		const [primary, secondary] = drives;
+		this.primary = new IdeChannel("ide-primary", irqs[0], primary);
+		this.secondary = new IdeChannel("ide-secondary", irqs[1], secondary);
+		this.busMasterRegisters = new IdeBusMaster({
+			dma,
+			channels: [this.primary, this.secondary],
+			allowed: () => this.busMaster,
+		});
 	}
 
 	save(): PciConfigState {

@@ -14,6 +14,7 @@ import { lowRamSize } from "../memory-map.ts";
 import type { FlashActivity, MachineHost } from "../outcome.ts";
 import type { Trace } from "../trace.ts";
 import { ApicWindow } from "./apic-window.ts";
+import { Drives } from "./drives.ts";
 import { Interrupts, type ProcessorPins } from "./interrupts.ts";
 import { addDebugExit, addTestDevice, IsaDevices } from "./isa.ts";
 import { PcMemory } from "./memory.ts";
@@ -56,6 +57,7 @@ export class Pc implements Board {
 	/** What firmware, or the kernel, is told about the board. */
 	readonly description: PcDescription;
 	private readonly memory: PcMemory;
+	private readonly drives: Drives;
 	private readonly space = new PortSpace();
 
 	/** @throws UserError for firmware that cannot be read or placed, and for a debug-exit port that is taken. */
@@ -65,6 +67,7 @@ export class Pc implements Board {
 		const memory = new PcMemory(config, parts);
 		const { map } = memory;
 		this.memory = memory;
+		this.drives = this.openDrives(config, parts);
 		this.ports = tracedPorts(space.bus, trace("ports"));
 		this.mmio = tracedMmio(memory.mmio, (address) => map.find(address)?.region.name ?? "nobody", trace("mmio"));
 		try {
@@ -86,7 +89,9 @@ export class Pc implements Board {
 			});
 			const bus = pciBus(trace("pci"));
 			const serialPorts = config.serial.length;
-			const pci = new PciFunctions(space, { bus, map, clock, power, interrupts, serialPorts });
+			const dma = new GuestMemory(parts.vm);
+			const drives = this.drives.channels;
+			const pci = new PciFunctions(space, { bus, map, clock, power, interrupts, serialPorts, dma, drives });
 			if (host.keyboard) new Typist(this.isa.i8042.keyboard, host.keyboard, clock);
 			this.description = describe(config, parts, pci);
 			this.addFirmwareItems(parts);
@@ -99,7 +104,7 @@ export class Pc implements Board {
 			memory.connect(map.apicMsi, apicWindow);
 			memory.connect(map.movedApic, interrupts.lapic);
 		} catch (error) {
-			memory.close();
+			this.close();
 			throw error;
 		}
 		memory.follow(config.dirtyLog !== undefined);
@@ -135,7 +140,17 @@ export class Pc implements Board {
 
 	/** Everything reaches the disk. May be called repeatedly. */
 	close(): void {
+		this.drives.close();
 		this.memory.close();
+	}
+
+	private openDrives(config: MachineConfig, parts: PcParts): Drives {
+		try {
+			return new Drives(config, parts);
+		} catch (error) {
+			this.memory.close();
+			throw error;
+		}
 	}
 
 	private addFirmwareItems(parts: PcParts): void {

@@ -1,9 +1,9 @@
-import type { Clock, PowerControl } from "../../bus/device.ts";
+import type { Clock, Dma, PowerControl } from "../../bus/device.ts";
 import { devfn, type PciBus } from "../../bus/pci.ts";
 import { type BusTarget, byteInside } from "../../bus/range-bus.ts";
 import { PciConfigAddress, PciConfigData } from "../../devices/pci/config-ports.ts";
 import { I440fx } from "../../devices/pci/i440fx.ts";
-import { BUS_MASTER_SIZE, Piix3Ide } from "../../devices/pci/piix3-ide.ts";
+import { BUS_MASTER_SIZE, type IdeDrives, Piix3Ide } from "../../devices/pci/piix3-ide.ts";
 import { Piix3Isa } from "../../devices/pci/piix3-isa.ts";
 import { GPE0_BASE, GPE0_LENGTH, Piix4Pm, PM_BLOCK_SIZE } from "../../devices/pci/piix4-pm.ts";
 import { ResetControl } from "../../devices/reset-control.ts";
@@ -14,6 +14,9 @@ import { LateWindow, type PortSpace } from "./port-space.ts";
 
 /** The interrupt of ACPI. */
 const SCI = 9;
+/** ISA interrupts of the IDE channels. */
+const PRIMARY_IRQ = 14;
+const SECONDARY_IRQ = 15;
 /** PCI addresses of the functions. */
 const HOST_BRIDGE = devfn(0, 0);
 const ISA_BRIDGE = devfn(1, 0);
@@ -28,13 +31,16 @@ export interface PciParts {
 	readonly interrupts: Interrupts;
 	/** How many serial ports the machine has. */
 	readonly serialPorts: number;
+	/** How functions reach memory by themselves. */
+	readonly dma: Dma;
+	readonly drives: readonly [primary: IdeDrives, secondary: IdeDrives];
 }
 
 /** The PCI bus with the i440FX host bridge and the PIIX3 and PIIX4 functions, and everything behind them. */
 export class PciFunctions {
 	readonly pm: Piix4Pm;
 
-	constructor(space: PortSpace, { bus, map, clock, power, interrupts, serialPorts }: PciParts) {
+	constructor(space: PortSpace, { bus, map, clock, power, interrupts, serialPorts, dma, drives }: PciParts) {
 		const host = new I440fx(
 			{ set: (segment, read, write) => map.setPam(segment, read, write) },
 			{ set: (open) => map.setSmram(open) },
@@ -42,7 +48,10 @@ export class PciFunctions {
 		const isa = new Piix3Isa(interrupts.lines());
 
 		const ideWindow = new LateWindow();
-		const ide = new Piix3Ide(ideWindow);
+		const ide = new Piix3Ide({
+			...{ window: ideWindow, dma, drives },
+			irqs: [interrupts.line(PRIMARY_IRQ), interrupts.line(SECONDARY_IRQ)],
+		});
 		ideWindow.open(space.bus.window(BUS_MASTER_SIZE, ide.busMasterRegisters));
 
 		const pmWindow = new LateWindow();

@@ -58,7 +58,8 @@ export function pcFunctions(clock: ManualClock) {
 		},
 	);
 	const isa = new Piix3Isa(lines);
-	const ide = new Piix3Ide(ideWindow);
+	const dma = { read: (_gpa: number, length: number) => new Uint8Array(length), write() {} };
+	const ide = new Piix3Ide({ window: ideWindow, dma, irqs: [new RecordedLine(), new RecordedLine()] });
 	const pm = new Piix4Pm({ clock, power, sci, window: pmWindow, legacy: { lpt1: false, com1: false, com2: false } });
 	bus.attach(devfn(0, 0), host);
 	bus.attach(devfn(1, 0), isa);
