@@ -1,7 +1,7 @@
 import type { AccessSize, Device, IrqLine } from "../bus/device.ts";
 
-/** Ports of {@link TestPorts}. */
-export const TEST_PORTS = 12;
+/** Ports of {@link TestPorts}. QEMU has three more; there is a debug console at the first of those. */
+export const TEST_PORTS = 9;
 /** Bytes of {@link TestMemory}. */
 export const TEST_MEMORY_BYTES = 64 * 1024;
 
@@ -11,7 +11,7 @@ const AGAIN = 8;
 
 /**
  * The ports of QEMU's pc-testdev, which tests of processors use: four bytes of storage at +0, a page flush at +4, and the same storage
- * at +8, which hypervisors pass on byte by byte.
+ * at +8, which hypervisors pass on byte by byte: its first byte is there.
  */
 export class TestPorts implements Device<{ stored: number }> {
 	readonly name = "pc-testdev";
