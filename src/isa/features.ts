@@ -128,6 +128,8 @@ export const IMPLEMENTED: ReadonlySet<Feature> = new Set([
 	"movbe",
 	"popcnt",
 	"abm",
+	"bmi1",
+	"bmi2",
 	"adx",
 	"rdrand",
 	"rdseed",

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Decoder } from "../../src/isa/decoder.ts";
 import { type EvaluatorState, evaluate } from "../../src/isa/evaluate.ts";
 import { instructionTable } from "../../src/isa/index.ts";
-import { GPR } from "../../src/isa/registers.ts";
+import { GPR, SEGMENT } from "../../src/isa/registers.ts";
 import type { Form, Instance } from "../../src/isa/table.ts";
 import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
 import { CR4 } from "../../src/vcpu/core/control-bits.ts";
@@ -38,9 +38,9 @@ type Random = ReturnType<typeof numbers>;
 const CODE_SIZES = [16, 32, 64] as const;
 type CodeSize = (typeof CODE_SIZES)[number];
 
-/** Whether the meaning is all there is: no helper, no check of mode, no segment register. */
+/** Whether the meaning is all there is: no helper, no check of privilege, no segment register. */
 function isPlain({ meaning, form, operands }: Instance): boolean {
-	if (meaning.helper || (form.family.checks?.length ?? 0) > 0) return false;
+	if (meaning.helper || form.family.checks?.some((check) => check !== "protected")) return false;
 	return !operands.some(({ kind }) => kind === "sreg" || kind === "fixedSegment" || kind === "creg" || kind === "dreg");
 }
 
@@ -221,7 +221,10 @@ function check(
 			mmx: Array.from({ length: 8 }, () => randomVector(random) & 0xffff_ffff_ffff_ffffn),
 			selectors: [16, 8, 16, 16, 16, 16],
 			stackSize: codeSize,
-			state: (name) => (name === "cr0" ? processor.get64(F.cr0) : 0n),
+			state: (name) => {
+				if (name === "cr0") return processor.get64(F.cr0);
+				return BigInt(name === "cpl" ? 0 : guest.selector(name === "trSelector" ? SEGMENT.tr : SEGMENT.ldtr));
+			},
 			load: (_segment, offset, size) => {
 				const at = inside(offset, size);
 				let value = 0n;

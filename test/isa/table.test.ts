@@ -89,6 +89,8 @@ describe("the instruction table", () => {
 			lsl(i32 i32 i32)
 			ltr(i32)
 			out(i32 i32)
+			pdep(i32 i64 i64 i32)
+			pext(i32 i64 i64 i32)
 			popAll(i32)
 			popFlags(i32)
 			popSegment(i32 i32)

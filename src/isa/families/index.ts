@@ -1,6 +1,7 @@
 import type { Family } from "../family.ts";
 import * as arithmetic from "./arithmetic.ts";
 import * as bit from "./bit.ts";
+import * as bmi from "./bmi.ts";
 import * as checksum from "./checksum.ts";
 import * as control from "./control.ts";
 import * as decimal from "./decimal.ts";
@@ -32,6 +33,7 @@ import * as x87State from "./x87-state.ts";
 const FILES = [
 	arithmetic,
 	bit,
+	bmi,
 	checksum,
 	control,
 	decimal,

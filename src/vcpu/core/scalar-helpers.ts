@@ -14,7 +14,7 @@ function gprAt(st: Ex, register: Ex): Ex {
 	return st.add(register.shl(3)).load("i64", GPRS);
 }
 
-/** CMPXCHG16B, CRC32, RDRAND and RDSEED. */
+/** CMPXCHG16B, CRC32, PDEP and PEXT, RDRAND and RDSEED. */
 export function defineScalarHelpers(core: Core): void {
 	/** Memory is stored to either way, as with CMPXCHG. */
 	core.define("helper_compareExchange16", ["i32", "i32", "i32", "i64"], ["i32"], (f) => {
@@ -54,6 +54,34 @@ export function defineScalarHelpers(core: Core): void {
 			f.set(rest, rest.sub(1));
 		});
 		f.store("i64", st.add(register.shl(3)), crc.and(0xffffffffn), GPRS);
+		f.return(STATUS.next);
+	});
+
+	/** `helper_pdep(state, rec, register, source, mask, bytes)`: the low bits of `source` go where `mask` has bits. */
+	core.define("helper_pdep", ["i32", "i32", "i32", "i64", "i64", "i32"], ["i32"], (f) => {
+		const [st, register, source, mask, bytes] = [f.param(0), f.param(2), f.param(3), f.param(4), f.param(5)];
+		const result = f.local("i64", 0);
+		f.while(mask.ne(0n), () => {
+			const rest = f.let(mask.and(mask.sub(1n)));
+			f.if(source.wrap().and(1), () => f.set(result, result.or(mask.xor(rest))));
+			f.set(source, source.shrU(1));
+			f.set(mask, rest);
+		});
+		f.call(core.fn("setGpr"), st, register, bytes, result);
+		f.return(STATUS.next);
+	});
+
+	/** `helper_pext(state, rec, register, source, mask, bytes)`: the bits of `source` where `mask` has some come together below. */
+	core.define("helper_pext", ["i32", "i32", "i32", "i64", "i64", "i32"], ["i32"], (f) => {
+		const [st, register, source, mask, bytes] = [f.param(0), f.param(2), f.param(3), f.param(4), f.param(5)];
+		const [result, place] = [f.local("i64", 0), f.local("i64", 1)];
+		f.while(mask.ne(0n), () => {
+			const rest = f.let(mask.and(mask.sub(1n)));
+			f.if(source.and(mask.xor(rest)).ne(0n), () => f.set(result, result.or(place)));
+			f.set(place, place.shl(1));
+			f.set(mask, rest);
+		});
+		f.call(core.fn("setGpr"), st, register, bytes, result);
 		f.return(STATUS.next);
 	});
 

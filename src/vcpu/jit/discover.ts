@@ -168,7 +168,7 @@ function classify(instruction: UnitInstruction): Kind {
 	const { meaning } = instance;
 	const { family, checks } = instance.form;
 	// Vectors always have checks.
-	if (meaning.helper || checks.length > 0) return "handler";
+	if (meaning.helper || checks.some((check) => check !== "protected")) return "handler";
 	if (meaning.stores.length > 1 || meaning.faults.some((fault) => !fault.when)) return "handler";
 	if (meaning.stores.some((store) => store.kind === "operand" && store.when)) return "handler";
 	if (instance.operands.some(({ kind }) => kind === "sreg" || kind === "fixedSegment")) return "handler";

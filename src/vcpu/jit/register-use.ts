@@ -41,10 +41,13 @@ function impliedUse(instance: Instance): RegisterUse {
 
 /** Number of a general register operand, -1 where the operand is something else. */
 export function registerNumber(decoded: Decoded, operand: Operand): number {
+	if (operand.bank !== "general") return -1;
 	switch (operand.kind) {
 		case "rm":
 		case "opcodeReg":
 			return decoded.rm;
+		case "vvvv":
+			return decoded.vvvv;
 		case "reg":
 			return decoded.reg;
 		case "fixed":

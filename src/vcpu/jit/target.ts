@@ -1,6 +1,7 @@
 import { assert } from "../../base/errors.ts";
 import { type Decoded, RIP_RELATIVE } from "../../isa/decoder.ts";
 import type { Expr, Flag, StateName, Width } from "../../isa/expr.ts";
+import type { Check } from "../../isa/family.ts";
 import { conditionFor, type FlagKind, flagRule, packFlags } from "../../isa/flags.ts";
 import type { Operand } from "../../isa/operand.ts";
 import { RBP, RSP, SEGMENT } from "../../isa/registers.ts";
@@ -98,8 +99,9 @@ export class CompiledTarget implements Target {
 		this.f.if(condition, () => this.frame.leave());
 	}
 
-	check(): void {
-		assert(false, "instructions with checks are interpreted");
+	check(check: Check): void {
+		assert(check === "protected", "instructions with other checks are interpreted");
+		if (this.frame.key & KEY.real) this.leaveIf(i32(1));
 	}
 
 	readRegister(operand: Operand): Ex {
