@@ -529,6 +529,9 @@ export const KEY = {
 	compatibility: 128,
 	/** SMAP is on, and EFLAGS.AC opens user pages to a supervisor: its accesses have TLBs of their own. */
 	opened: 256,
+	/** SSE and AVX instructions find what they need switched on in CR0, CR4 and XCR0. */
+	sse: 512,
+	avx: 1024,
 } as const;
 
 /** Code size of a mode, bits. */

@@ -1,4 +1,5 @@
 import { instructionTable } from "../../isa/index.ts";
+import { PURE } from "../../isa/pure.ts";
 import { defineCodePages } from "./code-pages.ts";
 import { Core } from "./core.ts";
 import { defineFaults } from "./fault.ts";
@@ -71,5 +72,7 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineHandlers(core, instructionTable());
 	defineLoop(core);
 	for (const name of EXPORTS) core.m.export(core.fn(name));
+	// Compiled code calls them.
+	for (const name of Object.keys(PURE)) if (core.has(`pure_${name}`)) core.m.export(core.fn(`pure_${name}`));
 	return core.m.encode();
 }

@@ -73,3 +73,6 @@ export const DR6 = { bd: 0x2000, bs: 0x4000, bt: 0x8000 } as const;
 
 /** DR7 by bit mask (SDM 3B 17.2.4). */
 export const DR7 = { enabled: 0xff, fixed: 0x400, gd: 0x2000 } as const;
+
+/** XCR0 bits for XMM registers and the upper halves of YMM registers (SDM 1 13.3). */
+export const XCR0_AVX = 6;

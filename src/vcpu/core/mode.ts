@@ -2,7 +2,7 @@ import { SEGMENT } from "../../isa/registers.ts";
 import { type Ex, i32, i64 } from "../../wasm/expression.ts";
 import type { FunctionBuilder } from "../../wasm/function.ts";
 import { ATTR, F, GUEST_DEBUG, KEY, SEG, SEG_SIZE, SEGMENTS, segmentOffset, TLB_BYTES, TLB_TABLE } from "../layout.ts";
-import { CR0, CR4, EFER, EFLAGS } from "./control-bits.ts";
+import { CR0, CR4, EFER, EFLAGS, XCR0_AVX } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 
 /** Limit of a segment of 4 GiB; an access that runs over its end goes on at 0, as processors do it (SDM 3A 5.3 leaves it open). */
@@ -142,6 +142,18 @@ export function defineMode(core: Core): void {
 			key,
 			key.or(flat.mul(KEY.flat)).or(user.mul(KEY.user)).or(opened.mul(KEY.opened)).or(isReal(st).mul(KEY.real)),
 		);
+		const cr0 = F.cr0.of(st).wrap();
+		const sse = cr0
+			.and(CR0.em | CR0.ts)
+			.eqz()
+			.and(F.cr4.of(st).wrap().and(CR4.osfxsr).ne(0));
+		const xcr0 = F.xcr0.of(st).wrap();
+		const avx = cr0
+			.and(CR0.ts)
+			.eqz()
+			.and(F.cr4.of(st).wrap().and(CR4.osxsave).ne(0))
+			.and(xcr0.and(XCR0_AVX).eq(XCR0_AVX));
+		f.set(key, key.or(sse.mul(KEY.sse)).or(avx.mul(KEY.avx)));
 		F.modeKey.set(f, st, key);
 		const aligned = f.let(user.and(F.cr0.of(st).wrap().and(CR0.am).ne(0)).and(ac));
 		const forUser = F.guestDebug.of(st).and(GUEST_DEBUG.hardware).ne(0);

@@ -212,6 +212,7 @@ function defineControlRegisters(core: Core): void {
 	core.define("helper_clts", ["i32", "i32"], ["i32"], (f) => {
 		const st = f.param(0);
 		F.cr0.set(f, st, F.cr0.of(st).and(BigInt(~CR0.ts)));
+		f.call(core.fn("updateMode"), st);
 		f.return(STATUS.next);
 	});
 

@@ -2,11 +2,8 @@ import { VECTOR } from "../../isa/registers.ts";
 import type { Ex } from "../../wasm/expression.ts";
 import { call } from "../../wasm/function.ts";
 import { F } from "../layout.ts";
-import { CR0, CR4 } from "./control-bits.ts";
+import { CR0, CR4, XCR0_AVX } from "./control-bits.ts";
 import type { Core } from "./core.ts";
-
-/** XCR0 bits for XMM registers and the upper halves of YMM registers (SDM 1 13.3). */
-const XCR0_AVX = 6;
 
 /** Whether vector registers may be used: `checkSse(state)` and `checkAvx(state)` → status. */
 export function defineVectorState(core: Core): void {

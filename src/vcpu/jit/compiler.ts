@@ -1,15 +1,14 @@
 import { assert } from "../../base/errors.ts";
 import { SEGMENT } from "../../isa/registers.ts";
-import type { Callee } from "../../wasm/expression.ts";
 import { ModuleBuilder } from "../../wasm/module.ts";
 import type { CodeWatch } from "../code-space.ts";
 import { CR0 } from "../core/control-bits.ts";
-import { handlerIndex } from "../core/handlers.ts";
-import { BLOCK, CODE_PAGE, CODE_PAGE_SIZE, codeSizeOf, F, KEY, SEG, segmentOffset } from "../layout.ts";
+import { BLOCK, CODE_PAGE, CODE_PAGE_SIZE, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import type { Compiler, Processor } from "../processor.ts";
 import { discover, isCanonical, regionOf, type UnitBlock } from "./discover.ts";
 import { Thrift } from "./thrift.ts";
 import { UnitPrinter } from "./unit.ts";
+import { type UnitCall, UnitImports } from "./unit-imports.ts";
 
 /** VM memory for the tables of units. */
 const ARENA_BYTES = 32 << 20;
@@ -213,7 +212,7 @@ export class UnitCompiler implements Compiler {
 		const region = regionOf(roots[0]!);
 		const blocks = discover(roots, {
 			decoder: processor.decoder,
-			codeSize: codeSizeOf(key),
+			key,
 			limit: MOST_BLOCKS,
 			instructionLimit: MOST_INSTRUCTIONS,
 			blockLimit: MOST_INSTRUCTIONS_PER_BLOCK,
@@ -250,29 +249,10 @@ export class UnitCompiler implements Compiler {
 		const missWord = this.allocate(4);
 		this.words[missWord >> 2] = lookup === "filling" ? 0 : MISSES_BORNE;
 		const m = new ModuleBuilder();
-		// Imports come first: the handlers of all instructions that the unit does not do itself.
-		const handlers = new Map<number, Callee>();
-		const env: Record<string, unknown> = { memory: processor.memory.memory };
-		for (const { instructions, terminator } of blocks.values()) {
-			const instance = terminator.kind === "handler" ? instructions.at(-1)?.decoded.instance : undefined;
-			if (!instance || handlers.has(instance.id)) continue;
-			const name = `handler_${instance.id}`;
-			handlers.set(instance.id, m.import(name, ["i32", "i32"], ["i32"]));
-			env[name] = processor.table.get(handlerIndex(instance));
-		}
-		const confirmPages = m.import("confirmPages", ["i32", "i32", "i32"], ["i32"]);
-		env["confirmPages"] = processor.core["confirmPages"];
-		const readFlags = m.import("readFlags", ["i32"], ["i32"]);
-		env["readFlags"] = processor.core["readFlags"];
-		const ports = processor.get(F.portHost)
-			? {
-					read: m.import("portRead", ["i32", "i32", "i32"], ["i32"]),
-					write: m.import("portWrite", ["i32", "i32", "i32", "i32"], []),
-				}
-			: undefined;
-		for (const name of ports ? ["portRead", "portWrite"] : []) env[name] = processor.core[name];
-		const touch = lookup === "filling" ? m.import("touch", ["i32", "i64", "i32", "i32"], ["i32"]) : undefined;
-		if (touch) env["touch"] = processor.core["touch"];
+		const calls: UnitCall[] = ["confirmPages", "readFlags"];
+		if (processor.get(F.portHost)) calls.push("portRead", "portWrite");
+		if (lookup === "filling") calls.push("touch");
+		const imports = new UnitImports(m, processor, blocks.values(), calls);
 		const printed = new UnitPrinter(m, `unit_${roots[0]!.toString(16)}`, {
 			blocks,
 			key,
@@ -283,18 +263,14 @@ export class UnitCompiler implements Compiler {
 			generationWord,
 			pages: pageTable,
 			pageCount: pages.size,
-			confirmPages,
 			missWord,
 			addend,
-			touch,
-			readFlags,
-			ports,
+			imports,
 			allocate: (size) => this.allocate(size),
 			words: this.words,
-			handler: (instance) => handlers.get(instance.id)!,
 		}).print();
 		m.export(printed.f, "unit");
-		const { exports } = new WebAssembly.Instance(new WebAssembly.Module(m.encode()), { env });
+		const { exports } = new WebAssembly.Instance(new WebAssembly.Module(m.encode()), { env: imports.env });
 		const slot = this.freeSlots.pop() ?? processor.table.grow(1);
 		processor.table.set(slot, exports["unit"]);
 		this.made++;

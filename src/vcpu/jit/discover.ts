@@ -1,5 +1,7 @@
 import { Decoded, type Decoder } from "../../isa/decoder.ts";
+import type { Check } from "../../isa/family.ts";
 import { inMemory } from "../emitter.ts";
+import { codeSizeOf, KEY } from "../layout.ts";
 
 /**
  * IPs are numbers. Those of 64-bit mode are signed, as canonical addresses are: of 48 bits, they are exact.
@@ -57,7 +59,7 @@ export interface CodeSource {
 export interface DiscoverOptions {
 	readonly decoder: Decoder;
 	readonly source: CodeSource;
-	readonly codeSize: 16 | 32 | 64;
+	readonly key: number;
 	/** Most blocks, most instructions in all of them. */
 	readonly limit: number;
 	readonly instructionLimit: number;
@@ -87,7 +89,7 @@ export function discover(roots: readonly number[], options: DiscoverOptions): Ma
 			if (n > 0 && leaders.has(ip)) break;
 			const instruction = decodeAt(ip, decoded, options);
 			if (!instruction) break;
-			const kind = classify(instruction);
+			const kind = classify(instruction, options);
 			total++;
 			if (kind === "plain") {
 				if (n + 1 >= options.blockLimit) {
@@ -123,7 +125,7 @@ export function discover(roots: readonly number[], options: DiscoverOptions): Ma
 				terminator = { kind: "interpret", ip };
 				break;
 			}
-			const kind = classify(instruction);
+			const kind = classify(instruction, options);
 			if (kind === "interpret") {
 				terminator = { kind: "interpret", ip };
 				break;
@@ -147,6 +149,24 @@ export function discover(roots: readonly number[], options: DiscoverOptions): Ma
 	return blocks;
 }
 
+/** Whether a check always holds in a mode. */
+export function passes(check: Check, key: number): boolean {
+	switch (check) {
+		case "protected":
+			return (key & KEY.real) === 0;
+		case "only64":
+			return (key & KEY.long) !== 0;
+		case "not64":
+			return (key & KEY.long) === 0;
+		case "sse":
+			return (key & KEY.sse) !== 0;
+		case "avx":
+			return (key & KEY.avx) !== 0;
+		default:
+			return false;
+	}
+}
+
 type Kind = "plain" | "jump" | "call" | "indirect" | "handler" | "interpret";
 
 /** Helpers behind which compiled code goes on although they end decoded blocks: they change no mode and no segment. */
@@ -161,14 +181,13 @@ function continues({ decoded }: UnitInstruction): boolean {
 }
 
 /** Whether an instruction can be compiled, and what it does to control flow. */
-function classify(instruction: UnitInstruction): Kind {
+function classify(instruction: UnitInstruction, { key }: DiscoverOptions): Kind {
 	const { decoded } = instruction;
 	const { instance, status } = decoded;
 	if (status !== "ok" || !instance) return "interpret";
 	const { meaning } = instance;
 	const { family, checks } = instance.form;
-	// Vectors always have checks.
-	if (meaning.helper || checks.some((check) => check !== "protected")) return "handler";
+	if (meaning.helper || checks.some((check) => !passes(check, key))) return "handler";
 	if (meaning.stores.length > 1 || meaning.faults.some((fault) => !fault.when)) return "handler";
 	if (meaning.stores.some((store) => store.kind === "operand" && store.when)) return "handler";
 	if (instance.operands.some(({ kind }) => kind === "sreg" || kind === "fixedSegment")) return "handler";
@@ -210,12 +229,13 @@ function* successors(instruction: UnitInstruction, kind: Kind): Generator<[numbe
 function decodeAt(
 	ip: number,
 	known: Map<number, UnitInstruction | undefined>,
-	{ source, decoder, codeSize }: DiscoverOptions,
+	{ source, decoder, key }: DiscoverOptions,
 ): UnitInstruction | undefined {
 	if (known.has(ip)) return known.get(ip);
 	const place = source.at(ip);
 	let found: UnitInstruction | undefined;
 	if (place) {
+		const codeSize = codeSizeOf(key);
 		const out = decoder.decode(place.bytes, place.offset, place.offset + Math.min(place.room, 16), codeSize);
 		// An instruction over two pages is the interpreter's.
 		if (out.status !== "truncated" && !(out.status === "tooLong" && place.room < 15)) {

@@ -39,17 +39,16 @@ function impliedUse(instance: Instance): RegisterUse {
 	return use;
 }
 
-/** Number of a general register operand, -1 where the operand is something else. */
-export function registerNumber(decoded: Decoded, operand: Operand): number {
-	if (operand.bank !== "general") return -1;
+/** Number of a register operand of any bank, -1 where the operand is none that an instruction names. */
+export function operandNumber(decoded: Decoded, operand: Operand): number {
 	switch (operand.kind) {
 		case "rm":
 		case "opcodeReg":
 			return decoded.rm;
-		case "vvvv":
-			return decoded.vvvv;
 		case "reg":
 			return decoded.reg;
+		case "vvvv":
+			return decoded.vvvv;
 		case "fixed":
 			return operand.register;
 		default:
@@ -57,9 +56,9 @@ export function registerNumber(decoded: Decoded, operand: Operand): number {
 	}
 }
 
-/** Register and whether it is its high byte, of a general register operand. */
+/** Register and whether it is its high byte, of a general register operand; -1 where it is none. */
 export function registerPlace(decoded: Decoded, operand: Operand): { register: number; high: boolean } {
-	const n = registerNumber(decoded, operand);
+	const n = operand.bank === "general" ? operandNumber(decoded, operand) : -1;
 	const high = operand.width === 8 && operand.kind !== "fixed" && isHighByte(n, decoded.rex);
 	return { register: high ? n - 4 : n, high };
 }

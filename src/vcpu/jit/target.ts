@@ -4,19 +4,21 @@ import type { Expr, Flag, StateName, Width } from "../../isa/expr.ts";
 import type { Check } from "../../isa/family.ts";
 import { conditionFor, type FlagKind, flagRule, packFlags } from "../../isa/flags.ts";
 import type { Operand } from "../../isa/operand.ts";
+import type { PureName } from "../../isa/pure.ts";
 import { RBP, RSP, SEGMENT } from "../../isa/registers.ts";
-import type { FlagUpdate } from "../../isa/semantics.ts";
+import type { AccessWidth, FlagUpdate } from "../../isa/semantics.ts";
 import { type Callee, type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
-import { call, type FunctionBuilder } from "../../wasm/function.ts";
+import type { FunctionBuilder } from "../../wasm/function.ts";
 import { flagInputs, printFlagExpr } from "../core/flags.ts";
 import { loadWidth, storeWidth } from "../core/handlers.ts";
-import type { FlagValuesPrinter, Place, Target } from "../emitter.ts";
+import type { FlagValuesPrinter, Loaded, Place, Target } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS, flagNumber, flagNumbers } from "../flag-state.ts";
-import { ACCESS, F, KEY, SEG, segmentOffset, TLB, TLB_BYTES, TLB_TABLE } from "../layout.ts";
-import type { UnitInstruction } from "./discover.ts";
+import { ACCESS, F, KEY, SEG, segmentOffset } from "../layout.ts";
+import { passes, type UnitInstruction } from "./discover.ts";
 import { changesFlags, type FlagKnowledge, readsFlags } from "./flag-knowledge.ts";
-import { registerNumber, registerPlace } from "./register-use.ts";
-import type { UnitRegisters } from "./unit-registers.ts";
+import { operandNumber, registerPlace } from "./register-use.ts";
+import type { UnitFrame } from "./unit-frame.ts";
+import { UnitMemory } from "./unit-memory.ts";
 
 /** Kind and width behind each flag number. */
 const KINDS = new Map([...flagNumbers()].map((entry) => [entry.number, entry]));
@@ -27,37 +29,17 @@ const MOST_KINDS = 5;
 /** Upper bits of a 48-bit address that repeat the one below; of 57-bit addresses beyond, the interpreter knows. */
 const UNCANONICAL_BITS = 16;
 
-/** What all instructions of a unit share. */
-export interface UnitFrame {
-	readonly f: FunctionBuilder;
-	readonly st: Local;
-	readonly registers: UnitRegisters;
-	readonly fa: Local;
-	readonly fb: Local;
-	readonly fk: Local;
-	/** Mode that the unit is compiled for. */
-	readonly key: number;
-	/** Base and last offset of CS, where it is not flat. */
-	readonly csHigh: number;
-	/** Address of the TLBs of this processor. */
-	readonly tlbArea: number;
-	/** What every TLB entry must have as its addend; undefined: whatever it has. */
-	readonly addend: number | undefined;
-	/** Leaves for the interpreter in front of the current instruction; `missed`: because of the TLB. */
-	leave(missed?: boolean): void;
-	/** The core's `touch`, for units that miss the TLB often; the others leave. */
-	readonly touch: Callee | undefined;
-	/** Makes flags of a kind that is not told apart here explicit ones. */
-	spellFlags(): void;
-	/** Ends the block: a jump of the current instruction. `target` has the registers' type. */
-	branch(target: Ex, when: Ex | undefined): void;
-}
+/** Bytes of a vector register in the state. */
+const YMM_BYTES = 32;
 
 /** Registers live in locals, immediates are constants, and what is not the common case leaves for the interpreter. */
 export class CompiledTarget implements Target {
 	readonly f: FunctionBuilder;
 	flagsKnown: FlagKnowledge;
 	loads: Local[] = [];
+	/** Upper halves of {@link loads}. */
+	highs: (Local | undefined)[] = [];
+	private readonly memory: UnitMemory;
 	private readonly frame: UnitFrame;
 	private instruction: UnitInstruction | undefined;
 	/** Values that only this instruction uses, given back behind it. */
@@ -66,6 +48,7 @@ export class CompiledTarget implements Target {
 	constructor(frame: UnitFrame, flagsKnown: FlagKnowledge) {
 		this.frame = frame;
 		this.f = frame.f;
+		this.memory = new UnitMemory(frame);
 		this.flagsKnown = flagsKnown;
 	}
 
@@ -99,19 +82,35 @@ export class CompiledTarget implements Target {
 		this.f.if(condition, () => this.frame.leave());
 	}
 
+	/** What is checked holds in the mode that the unit is for: {@link passes}. */
 	check(check: Check): void {
-		assert(check === "protected", "instructions with other checks are interpreted");
-		if (this.frame.key & KEY.real) this.leaveIf(i32(1));
+		assert(passes(check, this.frame.key), "instructions that may fail a check are interpreted");
 	}
 
-	readRegister(operand: Operand): Ex {
-		const { register, high } = registerPlace(this.decoded, operand);
-		return this.register(register, operand.width as Width, high);
+	/** Offset of a vector register in the state, where they stay. */
+	private vectorOffset(operand: Operand): number {
+		const { decoded } = this;
+		return (
+			F.ymm.offset + YMM_BYTES * (operand.kind === "selector" ? decoded.immediate : operandNumber(decoded, operand))
+		);
 	}
 
-	writeRegister(operand: Operand, value: Ex): void {
+	readRegister(operand: Operand, width: Width, half?: 1): Ex {
+		if (operand.bank === "vector")
+			return loadWidth(this.frame.st, width, this.vectorOffset(operand) + (half ? YMM_BYTES / 2 : 0));
 		const { register, high } = registerPlace(this.decoded, operand);
-		this.setRegister(register, operand.width as Width, high, value);
+		return this.register(register, width, high);
+	}
+
+	writeRegister(operand: Operand, value: Ex, width: Width, high: Ex | undefined): void {
+		if (operand.bank === "vector") {
+			const offset = this.vectorOffset(operand);
+			storeWidth(this.f, this.frame.st, width, value, offset);
+			if (high) storeWidth(this.f, this.frame.st, 128, high, offset + YMM_BYTES / 2);
+			return;
+		}
+		const place = registerPlace(this.decoded, operand);
+		this.setRegister(place.register, width, place.high, value);
 	}
 
 	register(register: number, width: Width, high: boolean): Ex {
@@ -122,8 +121,10 @@ export class CompiledTarget implements Target {
 		this.frame.registers.write(register, width, high, value);
 	}
 
-	load(index: number): Ex {
-		return this.loads[index]!;
+	load(index: number, _width: Width, half?: 1): Ex {
+		const local = half ? this.highs[index] : this.loads[index];
+		assert(local, "load");
+		return local;
 	}
 
 	immediate(operand: number, width: Width): Ex {
@@ -224,7 +225,7 @@ export class CompiledTarget implements Target {
 	}
 
 	registerNumber(operand: number): Ex {
-		return i32(registerNumber(this.decoded, this.decoded.instance!.operands[operand]!));
+		return i32(operandNumber(this.decoded, this.decoded.instance!.operands[operand]!));
 	}
 
 	addressSize(): Ex {
@@ -261,90 +262,34 @@ export class CompiledTarget implements Target {
 		return operand.kind === "offset" ? this.wideImmediate() : this.effectiveAddress();
 	}
 
-	/**
-	 * Linear address of an access, of the registers' type; leaves where a limit or right might be violated. In 64-bit mode
-	 * only FS and GS have a base (SDM 3A 3.2.4), and no page that is not canonical is in the TLB.
-	 */
-	private linear(segment: number | "operand", offset: Ex, bytes: number, write: boolean): Local {
-		const { f, frame } = this;
-		const n = segment === "operand" ? this.decoded.segment : segment;
-		if (this.long) {
-			const based = n === SEGMENT.fs || n === SEGMENT.gs;
-			return this.temporary(based ? offset.add(SEG.start.of(frame.st, segmentOffset(n))) : offset);
-		}
-		const off = this.temporary(offset.wrap());
-		// ES, CS, SS and DS are flat in flat units, but CS cannot be written.
-		if ((frame.key & KEY.flat) !== 0 && n < 4 && !(n === SEGMENT.cs)) return off;
-		const at = segmentOffset(n);
-		const { st } = frame;
-		const wide = off.extU();
-		const high = (write ? SEG.writeHigh : SEG.readHigh).of(st, at);
-		this.leaveIf(
-			SEG.low
-				.of(st, at)
-				.gtS(wide)
-				.or(wide.add(bytes - 1).gtS(high)),
-		);
-		f.set(off, off.add(st.load("i32", at + SEG.base.offset)));
-		return off;
-	}
-
 	private temporary(value: Ex): Local {
 		const local = this.f.let(value);
 		this.temporaries.push(local);
 		return local;
 	}
 
-	/** VM memory offset of an access, and the check that all of it lies in a cached page. */
-	private lookup(linear: Local, bytes: number, table: number, access: number): Ex {
-		const { f, frame } = this;
-		const { touch, addend } = frame;
-		const entry = this.temporary(linear.wrap().shrU(8).and(0xfff0));
-		const page = bytes === 1 ? linear.and(-4096) : linear.add(bytes - 1).and(-4096);
-		// Where 64-bit code has run there may be entries that differ in the upper half only.
-		const wide = (frame.key & (KEY.long | KEY.compatibility)) !== 0;
-		const hits = wide
-			? entry.load("i64", table + TLB.tag.offset).eq(page.extU())
-			: entry.load("i32", table + TLB.tag.offset).eq(page);
-		const near = (expected: number): Ex =>
-			wide
-				? hits.and(entry.load("i32", table + TLB.addend.offset).eq(expected))
-				: entry.load("i64", table + TLB.addend.offset).eq(
-						page
-							.extU()
-							.shl(32)
-							.or(BigInt(expected >>> 0)),
-					);
-		const misses = (addend === undefined ? hits : near(addend)).eqz();
-		f.if(misses, () => {
-			if (touch) f.if(call(touch, frame.st, linear.extU(), bytes, access).eqz(), () => frame.leave(true));
-			else frame.leave(true);
-		});
-		return linear.wrap().add(addend ?? entry.load("i32", table + TLB.addend.offset));
+	/** VM memory offset of an access that hits, and its linear address; leaves for any other. */
+	private access(segment: number | "operand", offset: Ex, bytes: number, access: number, aligned: boolean): Place {
+		const n = segment === "operand" ? this.decoded.segment : segment;
+		const linear = this.temporary(this.memory.linear(n, offset, bytes, access !== ACCESS.read));
+		if (aligned) this.leaveIf(linear.wrap().and(bytes - 1));
+		return { linear, host: this.temporary(this.memory.lookup(linear, bytes, access)) };
 	}
 
-	private tlb(write: boolean): number {
-		const { key, tlbArea } = this.frame;
-		const table = key & KEY.user ? TLB_TABLE.user : key & KEY.opened ? TLB_TABLE.opened : TLB_TABLE.supervisor;
-		return tlbArea + (table + (write ? 1 : 0)) * TLB_BYTES;
-	}
-
-	loadMemory(segment: number | "operand", offset: Ex, width: Width, modify: boolean): { value: Local; place?: Place } {
+	loadMemory(segment: number | "operand", offset: Ex, width: AccessWidth, modify: boolean, aligned = false): Loaded {
 		const { f } = this;
-		const bytes = width / 8;
-		const linear = this.linear(segment, offset, bytes, modify);
-		const table = this.tlb(modify);
-		const host = this.lookup(linear, bytes, table, modify ? ACCESS.modify : ACCESS.read);
-		if (!modify) return { value: f.let(loadWidth(host, width, 0)) };
-		const place = this.temporary(host);
-		return { value: f.let(loadWidth(place, width, 0)), place: { host: place, linear } };
+		const place = this.access(segment, offset, width / 8, modify ? ACCESS.modify : ACCESS.read, aligned);
+		if (width === 256) {
+			return { value: f.let(loadWidth(place.host, 128, 0)), high: f.let(loadWidth(place.host, 128, 16)) };
+		}
+		const value = f.let(loadWidth(place.host, width, 0));
+		return modify ? { value, place } : { value };
 	}
 
-	storeMemory(segment: number | "operand", offset: Ex, width: Width, value: Ex): void {
-		const bytes = width / 8;
-		const linear = this.linear(segment, offset, bytes, true);
-		const table = this.tlb(true);
-		storeWidth(this.f, this.lookup(linear, bytes, table, ACCESS.write), width, value);
+	storeMemory(segment: number | "operand", offset: Ex, width: Width, value: Ex, aligned = false, high?: Ex): void {
+		const { host } = this.access(segment, offset, (high ? 256 : width) / 8, ACCESS.write, aligned);
+		storeWidth(this.f, host, width, value);
+		if (high) storeWidth(this.f, host, 128, high, 16);
 	}
 
 	storePlace(place: Place, width: Width, value: Ex): void {
@@ -426,8 +371,8 @@ export class CompiledTarget implements Target {
 		assert(false, "MMX instructions are interpreted");
 	}
 
-	pure(): Callee {
-		assert(false, "vectors are interpreted");
+	pure(name: PureName): Callee {
+		return this.frame.imports.get(`pure_${name}`);
 	}
 
 	fault(_vector: number, _errorCode: number | undefined, when: Ex | undefined): void {

@@ -1,8 +1,7 @@
 import { assert } from "../../base/errors.ts";
 import type { Width } from "../../isa/expr.ts";
 import { RAX, RDX } from "../../isa/registers.ts";
-import type { Instance } from "../../isa/table.ts";
-import { type Callee, type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
+import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder, type Label } from "../../wasm/function.ts";
 import type { ModuleBuilder } from "../../wasm/module.ts";
 import { attentionWanted } from "../core/loop.ts";
@@ -15,7 +14,9 @@ import { regionOf, type UnitBlock, type UnitInstruction } from "./discover.ts";
 import { EntryTable } from "./entry-table.ts";
 import { analyseFlags, type FlagKnowledge } from "./flag-knowledge.ts";
 import { type Flow, structure } from "./structure.ts";
-import { CompiledTarget, type UnitFrame } from "./target.ts";
+import { CompiledTarget } from "./target.ts";
+import type { UnitFrame } from "./unit-frame.ts";
+import type { UnitImports } from "./unit-imports.ts";
 import { UnitRegisters } from "./unit-registers.ts";
 
 /** What a unit returns to the run loop. */
@@ -49,10 +50,9 @@ export interface UnitPlan {
 	readonly tlbArea: number;
 	/** Address of a word that must equal F.generation on entry, or the pages must be confirmed; 0 where the code lies in one page. */
 	readonly generationWord: number;
-	/** Address and number of those pages ({@link CODE_PAGE}), and the core's `confirmPages`. */
+	/** Address and number of those pages ({@link CODE_PAGE}). */
 	readonly pages: number;
 	readonly pageCount: number;
-	readonly confirmPages: Callee;
 	/** Takes `bytes` of zeroed VM memory for tables. */
 	allocate(bytes: number): number;
 	readonly words: Int32Array;
@@ -60,14 +60,8 @@ export interface UnitPlan {
 	readonly missWord: number;
 	/** What TLB entries have as their addend, where all of them are expected to have the same. */
 	readonly addend: number | undefined;
-	/** The core's `touch`, to fill the TLB without leaving. */
-	readonly touch: Callee | undefined;
-	/** The core's `readFlags`. */
-	readonly readFlags: Callee;
-	/** The core's `portRead` and `portWrite`, where the host takes port accesses at once. */
-	readonly ports: { readonly read: Callee; readonly write: Callee } | undefined;
-	/** The core's handler of an instance, imported into the unit's module. */
-	handler(instance: Instance): Callee;
+	/** With `touch`, it fills the TLB without leaving; with `portRead` and `portWrite`, the host takes port accesses at once. */
+	readonly imports: UnitImports;
 }
 
 export interface PrintedUnit {
@@ -166,7 +160,7 @@ export class UnitPrinter {
 		if (plan.generationWord !== 0) {
 			const generation = f.let(F.generation.of(st));
 			f.if(i32(plan.generationWord).load("i32").ne(generation), () => {
-				f.returnIf(call(plan.confirmPages, st, plan.pages, plan.pageCount).eqz(), UNIT_RESULT.stale);
+				f.returnIf(call(plan.imports.get("confirmPages"), st, plan.pages, plan.pageCount).eqz(), UNIT_RESULT.stale);
 				f.store("i32", i32(plan.generationWord), generation);
 			});
 			f.release(generation);
@@ -336,7 +330,7 @@ export class UnitPrinter {
 			leave: (missed) =>
 				this.leave(current!.ip, count - index, known, missed ? UNIT_RESULT.miss : UNIT_RESULT.interpret),
 			addend: this.plan.addend,
-			touch: this.plan.touch,
+			imports: this.plan.imports,
 			spellFlags: () => this.spellFlags(),
 			branch: (target, when) => this.branch(block, target, when, compiled.flagsKnown, fallThrough),
 		};
@@ -350,16 +344,16 @@ export class UnitPrinter {
 				known = compiled.flagsKnown;
 				compiled.start(instruction);
 				known = compiled.flagsKnown;
-				emitInstruction(instruction.decoded.instance!, compiled, (loads) => {
+				emitInstruction(instruction.decoded.instance!, compiled, (loads, highs) => {
 					compiled.loads = loads;
+					compiled.highs = highs;
 				});
 			});
 			index++;
 		}
 		if (terminator.kind === "handler") {
 			const last = block.instructions.at(-1)!;
-			const { ports } = this.plan;
-			if (ports && this.portInPlace(block)) this.portAccess(last, ports, compiled.flagsKnown, fallThrough);
+			if (this.portInPlace(block)) this.portAccess(last, compiled.flagsKnown, fallThrough);
 			else this.callHandler(block, last, terminator, compiled.flagsKnown, fallThrough);
 		} else if (terminator.kind === "fall") this.goTo(terminator.next, compiled.flagsKnown, fallThrough);
 		else if (terminator.kind === "interpret") this.leave(terminator.ip, 0, compiled.flagsKnown, UNIT_RESULT.interpret);
@@ -370,7 +364,7 @@ export class UnitPrinter {
 		const { f, st, plan } = this;
 		this.storeFlagValues();
 		F.flagKind.set(f, st, this.fk);
-		f.set(this.fa, this.registers.typed(call(plan.readFlags, st).and(ARITHMETIC_FLAGS)));
+		f.set(this.fa, this.registers.typed(call(plan.imports.get("readFlags"), st).and(ARITHMETIC_FLAGS)));
 		f.set(this.fk, EXPLICIT_FLAGS);
 	}
 
@@ -423,7 +417,7 @@ export class UnitPrinter {
 		F.blockIp.set(f, st, i64(BigInt(ip)));
 		F.blockFirst.set(f, st, record);
 		F.blockCount.set(f, st, 1);
-		const status = f.let(call(plan.handler(decoded.instance!), st, record));
+		const status = f.let(call(plan.imports.handler(decoded.instance!), st, record));
 		const leave = (): void => {
 			f.if(status.eq(STATUS.branch), () => {
 				if (generation) this.stay(generation);
@@ -470,18 +464,19 @@ export class UnitPrinter {
 
 	/** Whether the port access that ends a block is done without its handler. */
 	private portInPlace({ instructions, terminator }: UnitBlock): boolean {
-		if (terminator.kind !== "handler" || !this.plan.ports || (this.plan.key & KEY.user) !== 0) return false;
+		if (terminator.kind !== "handler" || !this.plan.imports.has("portRead") || (this.plan.key & KEY.user) !== 0)
+			return false;
 		return ["in", "out"].includes(instructions.at(-1)!.decoded.instance?.meaning.helper?.name ?? "");
 	}
 
 	/** A port access that the host takes at once: registers stay where they are. Rights and breakpoints are left to the handler. */
 	private portAccess(
 		{ decoded, ip, next }: UnitInstruction,
-		ports: NonNullable<UnitPlan["ports"]>,
 		known: FlagKnowledge,
 		fallThrough: Label | undefined,
 	): void {
 		const { f, st } = this;
+		const { imports } = this.plan;
 		const instance = decoded.instance!;
 		const reads = instance.meaning.helper!.name === "in";
 		const operand = instance.operands[reads ? 1 : 0]!;
@@ -490,8 +485,8 @@ export class UnitPrinter {
 		f.if(F.cpl.of(st).or(F.breakControl.of(st).and(0xff)), () => this.leave(ip, 1, known, UNIT_RESULT.interpret));
 		F.budget.set(f, st, this.budget);
 		const width = (bytes * 8) as Width;
-		if (reads) this.registers.write(RAX, width, false, call(ports.read, st, port, bytes));
-		else f.call(ports.write, st, port, bytes, this.registers.read(RAX, width));
+		if (reads) this.registers.write(RAX, width, false, call(imports.get("portRead"), st, port, bytes));
+		else f.call(imports.get("portWrite"), st, port, bytes, this.registers.read(RAX, width));
 		f.set(this.budget, F.budget.of(st));
 		f.if(F.pending.of(st), () => this.leave(next, 0, known, UNIT_RESULT.go));
 		this.goTo(next, known, fallThrough);

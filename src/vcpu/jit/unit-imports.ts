@@ -1,0 +1,101 @@
+import { assert } from "../../base/errors.ts";
+import { children, type Expr } from "../../isa/expr.ts";
+import { meaningValues } from "../../isa/meaning-values.ts";
+import { PURE, type PureName } from "../../isa/pure.ts";
+import type { Instance } from "../../isa/table.ts";
+import type { Callee } from "../../wasm/expression.ts";
+import type { ModuleBuilder } from "../../wasm/module.ts";
+import type { ValueType } from "../../wasm/opcodes.ts";
+import { handlerIndex } from "../core/handlers.ts";
+import { typeOf } from "../print-expr.ts";
+import type { Processor } from "../processor.ts";
+import type { UnitBlock } from "./discover.ts";
+
+/** Functions of the core that a unit may call besides those of its instructions. */
+const SIGNATURES = {
+	confirmPages: [["i32", "i32", "i32"], ["i32"]],
+	readFlags: [["i32"], ["i32"]],
+	portRead: [["i32", "i32", "i32"], ["i32"]],
+	portWrite: [["i32", "i32", "i32", "i32"], []],
+	touch: [["i32", "i64", "i32", "i32"], ["i32"]],
+} as const satisfies Record<string, readonly [readonly ValueType[], readonly ValueType[]]>;
+export type UnitCall = keyof typeof SIGNATURES;
+
+const pureUses = new WeakMap<Instance, ReadonlySet<PureName>>();
+
+/** Functions of values that an instruction's meaning names. */
+function pureNames(instance: Instance): ReadonlySet<PureName> {
+	const known = pureUses.get(instance);
+	if (known) return known;
+	const names = new Set<PureName>();
+	const visit = (expr: Expr): void => {
+		if (expr.node.kind === "pure") names.add(expr.node.name);
+		for (const child of children(expr)) visit(child);
+	};
+	for (const value of meaningValues(instance.meaning)) visit(value);
+	pureUses.set(instance, names);
+	return names;
+}
+
+/** What a unit calls. A module's imports come before its functions, so all are named before it is printed. */
+export class UnitImports {
+	/** What the module is instantiated with. */
+	readonly env: Record<string, unknown>;
+	private readonly m: ModuleBuilder;
+	private readonly processor: Processor;
+	private readonly callees = new Map<string, Callee>();
+
+	constructor(m: ModuleBuilder, processor: Processor, blocks: Iterable<UnitBlock>, calls: readonly UnitCall[]) {
+		this.m = m;
+		this.processor = processor;
+		this.env = { memory: processor.memory.memory };
+		for (const call of calls) {
+			const [params, results] = SIGNATURES[call];
+			this.add(call, params, results);
+		}
+		for (const { instructions, terminator } of blocks) {
+			instructions.forEach(({ decoded }, n) => {
+				const { instance } = decoded;
+				if (!instance) return;
+				if (terminator.kind === "handler" && n === instructions.length - 1) this.addHandler(instance);
+				else for (const name of pureNames(instance)) this.addPure(name);
+			});
+		}
+	}
+
+	private add(name: string, params: readonly ValueType[], results: readonly ValueType[], f?: unknown): void {
+		if (this.callees.has(name)) return;
+		this.callees.set(name, this.m.import(name, params, results));
+		this.env[name] = f ?? this.processor.core[name];
+	}
+
+	private addHandler(instance: Instance): void {
+		this.add(handlerName(instance), ["i32", "i32"], ["i32"], this.processor.table.get(handlerIndex(instance)));
+	}
+
+	private addPure(name: PureName): void {
+		const { params, result } = PURE[name];
+		this.add(`pure_${name}`, params.map(typeOf), [typeOf(result)]);
+	}
+
+	/** A function of the core by its name. */
+	get(name: string): Callee {
+		const callee = this.callees.get(name);
+		assert(callee, `a unit's call of ${name}`);
+		return callee;
+	}
+
+	/** Whether a function was named. */
+	has(call: UnitCall): boolean {
+		return this.callees.has(call);
+	}
+
+	/** The handler of an instruction. */
+	handler(instance: Instance): Callee {
+		return this.get(handlerName(instance));
+	}
+}
+
+function handlerName({ id }: Instance): string {
+	return `handler_${id}`;
+}
