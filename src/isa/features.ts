@@ -116,6 +116,8 @@ export const IMPLEMENTED: ReadonlySet<Feature> = new Set([
 	"pat",
 	"pse36",
 	"hypervisor",
+	"fpu",
+	"fxsr",
 	"nx",
 	"invtsc",
 	"x2apic",

@@ -31,7 +31,8 @@ export {
 export { MAP_MEMORY_FLAG, type MapMemory, type PreFaultMemory } from "./pre-fault.ts";
 export { EXIT_REASON, type RunOptions, type Vcpu, type VcpuExit } from "./vcpu.ts";
 export type { VcpuEvents } from "./vcpu-events.ts";
+export type { Fpu, Xsave } from "./vcpu-fpu.ts";
 export type { MsrValue } from "./vcpu-msrs.ts";
-export type { DebugRegs, Fpu, Regs } from "./vcpu-registers.ts";
+export type { DebugRegs, Regs } from "./vcpu-registers.ts";
 export type { KvmDtable, KvmSegment, Sregs } from "./vcpu-sregs.ts";
 export { type EnableCap, type UserMemoryRegion2, Vm } from "./vm.ts";

@@ -68,38 +68,3 @@ export function setDebugRegs(processor: Processor, { db, dr6, dr7, flags }: Debu
 	processor.call("flushTlb", 0);
 	return 0;
 }
-
-/** struct kvm_fpu: kept and given back. */
-export interface Fpu {
-	/** Eight registers of 16 bytes. */
-	fpr: Uint8Array[];
-	fcw: number;
-	fsw: number;
-	ftwx: number;
-	lastOpcode: number;
-	lastIp: bigint;
-	lastDp: bigint;
-	/** Sixteen registers of 16 bytes. */
-	xmm: Uint8Array[];
-	mxcsr: number;
-}
-
-/** The state after reset as KVM has it: FINIT's. */
-export function initialFpu(): Fpu {
-	const registers = (count: number): Uint8Array[] => Array.from({ length: count }, () => new Uint8Array(16));
-	return {
-		fpr: registers(8),
-		fcw: 0x37f,
-		fsw: 0,
-		ftwx: 0,
-		lastOpcode: 0,
-		lastIp: 0n,
-		lastDp: 0n,
-		xmm: registers(16),
-		mxcsr: 0x1f80,
-	};
-}
-
-export function copyFpu(fpu: Fpu): Fpu {
-	return { ...fpu, fpr: fpu.fpr.map((each) => each.slice()), xmm: fpu.xmm.map((each) => each.slice()) };
-}

@@ -12,18 +12,9 @@ import { PvClock, type Store } from "./pv-clock.ts";
 import { isU32, isU64 } from "./unsigned.ts";
 import { getVcpuEvents, setVcpuEvents, type VcpuEvents } from "./vcpu-events.ts";
 import { VcpuExit } from "./vcpu-exit.ts";
+import { type Fpu, getFpu, getXsave, setFpu, setXsave, type Xsave } from "./vcpu-fpu.ts";
 import { type MsrValue, readMsr, writeMsr } from "./vcpu-msrs.ts";
-import {
-	copyFpu,
-	type DebugRegs,
-	type Fpu,
-	getDebugRegs,
-	getRegs,
-	initialFpu,
-	type Regs,
-	setDebugRegs,
-	setRegs,
-} from "./vcpu-registers.ts";
+import { type DebugRegs, getDebugRegs, getRegs, type Regs, setDebugRegs, setRegs } from "./vcpu-registers.ts";
 import { getSregs, type Sregs, setSregs } from "./vcpu-sregs.ts";
 
 export { EXIT_REASON, VcpuExit } from "./vcpu-exit.ts";
@@ -72,7 +63,6 @@ export class Vcpu {
 	readonly dirtyRing: DirtyRing | undefined;
 	private readonly parts: VcpuParts;
 	private readonly clock = new PvClock();
-	private fpu = initialFpu();
 	private cpuid: readonly CpuidEntry[] = [];
 	private awaiting: "nothing" | "mmio" | "port" = "nothing";
 
@@ -257,13 +247,22 @@ export class Vcpu {
 
 	/** KVM_GET_FPU. */
 	getFpu(): Fpu {
-		return copyFpu(this.fpu);
+		return getFpu(this.processor);
 	}
 
-	/** KVM_SET_FPU. */
+	/** KVM_SET_FPU; see {@link setFpu}. */
 	setFpu(fpu: Fpu): KvmResult {
-		this.fpu = copyFpu(fpu);
-		return 0;
+		return setFpu(this.processor, fpu);
+	}
+
+	/** KVM_GET_XSAVE. */
+	getXsave(): Xsave {
+		return getXsave(this.processor);
+	}
+
+	/** KVM_SET_XSAVE; see {@link setXsave}. */
+	setXsave(xsave: Xsave): KvmResult {
+		return setXsave(this.processor, xsave);
 	}
 
 	/** KVM_GET_MSRS: fills in `data`. @returns how many, up to the first unknown one. */

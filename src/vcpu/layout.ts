@@ -292,8 +292,8 @@ export const F = {
 	/** Status-word bits 0–6 that it raises; not 0: the result was rounded away from zero (C1). */
 	fpuRaised: f32(),
 	fpuUp: f32(),
-	/** Image of state on its way to or from memory: FSAVE's, or the parts of XSAVE's one after the other. */
-	area: new Field(take(512, 16), 8),
+	/** Image of state on its way to or from memory: FSAVE's, FXSAVE's, or XSAVE's parts one after the other. */
+	area: new Field(take(1024, 16), 8),
 	/** Numbers of transcendental functions in the making (core/x87/wide.ts). */
 	wide: new Field(take(16 * 32, 16), 8),
 	/** Not 0: the host takes FERR#, the interrupt that stands for #MF while CR0.NE is 0. */

@@ -56,10 +56,10 @@ export const ONLY_ICED: readonly Departure[] = [
 	{ reason: "MMX and SSE, not declared yet", map: 1, from: 0x7e, to: 0x7f },
 	{ reason: "PadLock, VIA's", map: 1, from: 0xa6, to: 0xa7 },
 	{ reason: "RSM: #UD outside system management mode, which there is not", map: 1, from: 0xaa, to: 0xaa },
-	{ reason: "FXSAVE and SSE's state, not declared yet; XSAVE and fences, newer", map: 1, from: 0xae, to: 0xae },
+	{ reason: "SSE's state, not declared yet; fences and others, newer", map: 1, from: 0xae, to: 0xae },
 	{ reason: "SSE, not declared yet", map: 1, from: 0xc2, to: 0xc6 },
 	{
-		reason: "VMX, XSAVE, RDPID and others, newer",
+		reason: "VMX, RDPID and others, newer",
 		map: 1,
 		from: 0xc7,
 		to: 0xc7,

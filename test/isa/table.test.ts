@@ -74,6 +74,8 @@ describe("the instruction table", () => {
 			fpuTest()
 			fpuTurn(i32)
 			fpuWaitHere()
+			fxrstor(i64 i32 i32)
+			fxsave(i64 i32 i32)
 			hlt()
 			in(i32 i32)
 			invlpg(i32 i64)
@@ -114,6 +116,8 @@ describe("the instruction table", () => {
 			writeControl(i32 i32)
 			writeDebug(i32 i32)
 			wrmsr()
+			xrstor(i64 i32 i32)
+			xsave(i64 i32 i32)
 			"
 		`);
 	});

@@ -29,6 +29,7 @@ import * as x87Compare from "./x87-compare.ts";
 import * as x87Control from "./x87-control.ts";
 import * as x87Move from "./x87-move.ts";
 import * as x87State from "./x87-state.ts";
+import * as xsave from "./xsave.ts";
 
 const FILES = [
 	arithmetic,
@@ -60,6 +61,7 @@ const FILES = [
 	x87Control,
 	x87Move,
 	x87State,
+	xsave,
 	vectorMove,
 ];
 

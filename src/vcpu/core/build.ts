@@ -50,6 +50,10 @@ const EXPORTS = [
 	"helper_rdmsr",
 	"helper_wrmsr",
 	"interpret",
+	"legacyToArea",
+	"legacyFromArea",
+	"mxcsrToArea",
+	"stateInUse",
 ] as const;
 
 /** Prints the core: everything of the processor that runs as WebAssembly and is not compiled from guest code. */

@@ -4,11 +4,13 @@ import { defineArithmetic } from "./arithmetic.ts";
 import { defineCompare } from "./compare.ts";
 import { defineConversions } from "./convert.ts";
 import { defineEnvironment } from "./environment.ts";
+import { defineFxsave } from "./fxsave.ts";
 import { defineInstructions } from "./instructions.ts";
 import { defineRounding } from "./round.ts";
 import { defineStack } from "./stack.ts";
 import { defineX87State } from "./state.ts";
 import { defineSteps } from "./steps.ts";
+import { defineXsave } from "./xsave.ts";
 
 /** The x87 FPU and the instructions that save and restore its state. */
 export function defineX87(core: Core): void {
@@ -22,4 +24,6 @@ export function defineX87(core: Core): void {
 	defineSteps(core);
 	defineArea(core);
 	defineEnvironment(core);
+	defineFxsave(core);
+	defineXsave(core);
 }
