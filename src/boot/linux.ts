@@ -64,6 +64,8 @@ const UNIT = 16;
 const ONE_MIB = 2 ** 20;
 const PAGE = 4096;
 const ENTRY64 = 0x200;
+/** Behind the boot sector. */
+const SETUP_ENTRY = 0x200;
 /** What kernels older than a field had for it. */
 const OLD_COMMAND_LINE = 255;
 const OLD_INITRD_MAX = 0x37ff_ffff;
@@ -120,9 +122,7 @@ export function readBzImage(file: ImageFile): BzImage {
 export function linuxKernel(file: ImageFile, entry: EntryChoice): Kernel | undefined {
 	if (!isBzImage(file)) return undefined;
 	const image = readBzImage(file);
-	if (entry === "16") {
-		throw new UserError("--kernel-entry: the 16-bit entry calls a BIOS; give one with --bios FILE, or leave this out");
-	}
+	if (entry === "16") return { protocol: "Linux, 16-bit entry", modules: "one", load: realModeLoad(image) };
 	if (entry === "64" && !image.is64) throw file.refuse("has no 64-bit entry (--kernel-entry 64)");
 	const bits = entry === "32" || !image.is64 ? 32 : 64;
 	return {
@@ -231,8 +231,37 @@ export function startLikeLinux(payload: Payload, map: LoadMap, state: StartState
 	return params.finish(payload, map, state, FOUR_GIB - 1);
 }
 
-/** Where QEMU's boot ROMs put the parts of a bzImage that is started in real mode. */
+/** Where the parts of a bzImage go that is started in real mode; QEMU has them at the same places. */
 export const REAL_MODE = { setup: 0x10000, commandLine: 0x20000, kernel: ONE_MIB } as const;
+
+/** Setup code enters the kernel by itself; it asks the machine's real-mode services for memory. */
+function realModeLoad(image: BzImage): Kernel["load"] {
+	return (payload, map) => {
+		const { name } = image.file;
+		checkCommandLine(payload, image);
+		map.put(`${name}: the kernel`, REAL_MODE.kernel, image.kernel);
+		map.put("--append", REAL_MODE.commandLine, zeroEnded(payload.commandLine));
+		const [initrd] = payload.modules;
+		const place = initrd && {
+			address: map.allocate(initrd.name, initrd.bytes, { align: PAGE, below: image.initrdMax + 1, high: true }),
+			size: initrd.bytes.length,
+		};
+		map.put(
+			`${name}: the setup code`,
+			REAL_MODE.setup,
+			realModeSetup(image, place),
+			REAL_MODE.commandLine - REAL_MODE.setup,
+		);
+		const segment = REAL_MODE.setup >> 4;
+		return {
+			bits: 16,
+			entry: REAL_MODE.setup + SETUP_ENTRY,
+			codeSegment: segment + (SETUP_ENTRY >> 4),
+			dataSegment: segment,
+			registers: { rsp: REAL_MODE.commandLine - REAL_MODE.setup - 16 },
+		};
+	};
+}
 
 /** The setup part as the 16-bit entry wants it: loader, heap, command line and RAM disk filled in. */
 export function realModeSetup(

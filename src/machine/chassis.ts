@@ -16,7 +16,7 @@ import { type EngineChoice, useEngine } from "./engine.ts";
 import { GuestClock } from "./guest-clock.ts";
 import type { MachineHost } from "./outcome.ts";
 import { PanicWatch } from "./panic-watch.ts";
-import { Pc } from "./pc/pc.ts";
+import { hasFirmware, Pc } from "./pc/pc.ts";
 import type { Requests } from "./requests.ts";
 import { romWriteOf } from "./rom-write-of.ts";
 import { RunLoop } from "./run-loop.ts";
@@ -125,8 +125,8 @@ export class Chassis {
 		const { dirtyLog } = parts.shadow ? {} : host;
 		this.intervals = dirtyLog && new DirtyIntervals(vm, dirtyLog, () => processor.retired());
 		const { kernel } = config;
-		const hasFirmware = config.bios !== undefined || config.flash.length > 0;
-		const boot = kernel === undefined || hasFirmware ? undefined : new DirectBoot({ config, kernel, vm, vcpu, pc });
+		const boot =
+			kernel === undefined || hasFirmware(config) ? undefined : new DirectBoot({ config, kernel, vm, vcpu, pc });
 		const restarts = config.onReset === "auto" ? boot === undefined : config.onReset === "restart";
 		this.loop = new RunLoop({
 			intervals: this.intervals,

@@ -1,15 +1,14 @@
-import { join } from "node:path";
 import { type BootPlan, planBoot, recogniseKernel } from "../boot/boot.ts";
 import { ImageFile } from "../boot/image-file.ts";
-import type { Module } from "../boot/kernel.ts";
 import { startVcpu } from "../boot/start-state.ts";
 import type { MachineConfig } from "../config/index.ts";
-import { readImage } from "../host/read-file.ts";
 import type { Vcpu } from "../kvm/vcpu.ts";
 import type { Vm } from "../kvm/vm.ts";
 import { kernelTables } from "./firmware/kernel-tables.ts";
 import { kernelMemoryMap } from "./firmware/memory-map.ts";
+import { realModeServices } from "./firmware/services.ts";
 import { GuestMemory } from "./guest-memory.ts";
+import { readKernel, readModules } from "./kernel-files.ts";
 import { BoardSetup } from "./pc/board-setup.ts";
 import type { Pc } from "./pc/pc.ts";
 
@@ -34,10 +33,7 @@ export class DirectBoot {
 		this.parts = parts;
 		this.memory = new GuestMemory(parts.vm);
 		this.setup = new BoardSetup(parts.pc.ports);
-		this.kernel = new ImageFile(
-			`--kernel: ${parts.kernel}`,
-			readImage(parts.kernel, "--kernel", parts.config.memoryBytes),
-		);
+		this.kernel = new ImageFile(`--kernel: ${parts.kernel}`, readKernel(parts.kernel, parts.config));
 	}
 
 	/**
@@ -53,9 +49,10 @@ export class DirectBoot {
 		this.started = true;
 		this.setup.run();
 		this.setup.shadow(true);
+		const services = realModeServices(kernelMemoryMap(pc.description));
 		const tables = kernelTables(pc.description, BoardSetup.routes());
 		const plan = this.plan(tables.rsdp.address, tables.rsdp.bytes);
-		for (const { address, bytes } of [...tables.pieces, ...plan.pieces]) this.memory.write(address, bytes);
+		for (const { address, bytes } of [...services, ...tables.pieces, ...plan.pieces]) this.memory.write(address, bytes);
 		this.setup.shadow(false);
 		startVcpu(vcpu, plan.start);
 	}
@@ -75,16 +72,4 @@ export class DirectBoot {
 			},
 		});
 	}
-}
-
-/** The files of `--initrd`: one, or several with arguments behind a space, separated by commas. */
-export function readModules({ initrd, memoryBytes }: MachineConfig, take: "one" | "several"): Module[] {
-	if (initrd === undefined) return [];
-	const texts = take === "one" ? [initrd.text] : initrd.text.split(",").map((each) => each.trim());
-	return texts.map((text) => {
-		const space = take === "one" ? -1 : text.indexOf(" ");
-		const file = space < 0 ? text : text.slice(0, space);
-		const path = initrd.folder === undefined || file.startsWith("/") ? file : join(initrd.folder, file);
-		return { name: `--initrd: ${path}`, bytes: readImage(path, "--initrd", memoryBytes), text };
-	});
 }

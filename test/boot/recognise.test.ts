@@ -54,6 +54,7 @@ describe("a kernel's protocol", () => {
 	test.each<[string, Uint8Array, EntryChoice, string]>([
 		["bzImage", bzImage({ code: HLT }), "auto", "Linux, 64-bit entry"],
 		["bzImage, by choice", bzImage({ code: HLT }), "32", "Linux, 32-bit entry"],
+		["bzImage, in real mode", bzImage({ code: HLT }), "16", "Linux, 16-bit entry"],
 		["bzImage without 64-bit entry", bzImage({ code: HLT, xloadFlags: 0 }), "auto", "Linux, 32-bit entry"],
 		[
 			"bzImage of protocol 2.11, where a bit means nothing yet",
@@ -140,7 +141,6 @@ describe("what cannot be booted is refused, saying why", () => {
 
 	test("entries that the image does not have", () => {
 		expect(problem(bzImage({ code: HLT, xloadFlags: 0 }), { entry: "64" })).toMatch(/has no 64-bit entry/);
-		expect(problem(bzImage({ code: HLT }), { entry: "16" })).toMatch(/--kernel-entry: the 16-bit entry calls a BIOS/);
 		expect(problem(elf({ code: HLT }), { entry: "64" })).toMatch(/ELF32 image, which has no 64-bit entry/);
 		expect(problem(HLT, { entry: "16", address: MIB })).toMatch(
 			/--kernel-address: 0x100000 cannot be reached in real mode/,

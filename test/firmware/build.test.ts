@@ -9,7 +9,7 @@ const firmware = fileURLToPath(new URL("../../firmware/", import.meta.url));
 describeWith(["nasm"], "firmware/build.sh", () => {
 	test("gives the committed images, byte for byte", () => {
 		const images = rebuildImages(`${firmware}build.sh`);
-		expect([...images.keys()].sort()).toEqual(["demo-flash.bin", "demo.bin"]);
+		expect([...images.keys()].sort()).toEqual(["demo-flash.bin", "demo.bin", "linuxboot.bin", "services.bin"]);
 		for (const [name, bytes] of images) {
 			expect(bytes.equals(readFileSync(firmware + name)), `${name} differs: run firmware/build.sh`).toBe(true);
 		}

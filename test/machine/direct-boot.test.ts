@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { OptionTexts } from "../../src/index.ts";
+import { describeWith } from "../support/guest-files.ts";
 import { bzImage, code32, elf, multiboot2Header, multibootHeader } from "../support/kernel-images.ts";
 import { MACHINE_ENGINES, runMachine } from "../support/run-machine.ts";
-import { temporaryFiles } from "../support/tiny-rom.ts";
+import { temporaryFiles, tinyRom } from "../support/tiny-rom.ts";
 
 const file = temporaryFiles();
 const { sayEax, sayString, esiFromEbx, esiFromEsi, ebxEsi, esiEbx, exit } = code32;
@@ -79,6 +80,74 @@ describe.each(MACHINE_ENGINES)("a kernel starts as its protocol says: %s", (engi
 	});
 });
 
+/**
+ * Real-mode setup code: CS and DS, the RAM disk's size, the command line at 0x2000:0, then what INT 15 E820 says first: where to go
+ * on and the third byte of the length.
+ */
+const setup = [
+	...[0x8c, 0xc8, 0xe6, 0xe9, 0x86, 0xe0, 0xe6, 0xe9, 0x8c, 0xd8, 0xe6, 0xe9, 0x86, 0xe0, 0xe6, 0xe9],
+	...[0xa0, 0x1c, 0x02, 0xe6, 0xe9, 0xb8, 0x00, 0x20, 0x8e, 0xd8, 0x31, 0xf6, ...sayString],
+	...[0xb8, 0x00, 0x30, 0x8e, 0xc0, 0x31, 0xff, 0x66, 0xb8, 0x20, 0xe8, 0, 0, 0x66, 0xba, 0x50, 0x41, 0x4d, 0x53],
+	...[
+		0x66, 0xb9, 20, 0, 0, 0, 0x66, 0x31, 0xdb, 0xcd, 0x15, 0x88, 0xd8, 0xe6, 0xe9, 0x26, 0xa0, 0x0a, 0x00, 0xe6, 0xe9,
+	],
+	...exit(0),
+];
+const REAL_MODE_START = " <10><0><10><5>";
+
+test("Linux by its 16-bit entry finds command line, RAM disk and the memory map", async () => {
+	const initrd = file("initrd", new Uint8Array(5));
+	const options = { append: "console=ttyS0", initrd, "kernel-entry": "16" };
+	expect(await say(bzImage({ code: [], setup }), options)).toBe(`${REAL_MODE_START}console=ttyS0<1><a>`);
+});
+
+describeWith(["seabios"], "SeaBIOS", (bios) => {
+	test("boots Linux from fw_cfg by its 16-bit entry", async () => {
+		const initrd = file("initrd", new Uint8Array(5));
+		const kernel = file("kernel", bzImage({ code: [], setup }));
+		const { outcome, debugcon } = await runMachine({ bios, kernel, initrd, append: "quiet", memory: "64M" });
+		expect(outcome.end).toEqual({ kind: "debug-exit", value: 0 });
+		const said = debugcon.slice(debugcon.indexOf("Booting from c"));
+		const bytes = said.replaceAll(/[^ -~\n]/g, (byte) => `<${byte.charCodeAt(0).toString(16)}>`);
+		expect(bytes).toBe(`Booting from c000:005b\n${REAL_MODE_START}quiet<1><9>`);
+	});
+});
+
+describe("with firmware", () => {
+	const bios = file("rom", tinyRom([0xb0, 0, 0xe6, 0xf4]));
+	const error = (kernel: Uint8Array, options: OptionTexts = {}) =>
+		expect(runMachine({ bios, kernel: file("kernel", kernel), memory: "16M", ...options })).rejects;
+
+	test("a kernel that is no bzImage is refused", async () => {
+		await error(elf({ code: [] })).toThrow(/is no Linux bzImage, and firmware can boot no other kernel/);
+	});
+
+	test("it decides about the way into the kernel", async () => {
+		const message = (name: string) =>
+			`--${name}: with --bios or --flash, firmware loads and enters the kernel; leave this out`;
+		await error(bzImage({ code: [] }), { "kernel-entry": "64" }).toThrow(message("kernel-entry"));
+		await error(bzImage({ code: [] }), { "kernel-address": "0" }).toThrow(message("kernel-address"));
+	});
+
+	test("a RAM disk and a command line that do not fit are refused", async () => {
+		const initrd = file("initrd", new Uint8Array(15 << 20));
+		await error(bzImage({ code: [] }), { initrd }).toThrow(/--initrd: \S+initrd: no room for 15728640 bytes/);
+		await error(bzImage({ code: [] }), { append: "x".repeat(2048) }).toThrow(/--append: 2048 bytes; .* at most 2047/);
+	});
+});
+
+describe("files that cannot be read", () => {
+	test("a missing kernel, an empty one, a RAM disk larger than memory", async () => {
+		const kernel = file("kernel", elf({ code: [] }));
+		const big = file("big", new Uint8Array(3 << 20));
+		const run = (options: OptionTexts) => expect(runMachine({ memory: "2M", ...options })).rejects;
+		await run({ kernel: "/no/such/kernel" }).toThrow(/^--kernel: \/no\/such\/kernel does not exist/);
+		await run({ kernel: file("empty", new Uint8Array()) }).toThrow(/^--kernel: \S+empty is empty/);
+		await run({ kernel: big }).toThrow(/^--kernel: \S+big is 3145728 bytes long; at most 2097152 are possible/);
+		await run({ kernel, initrd: big }).toThrow(/^--initrd: \S+big is 3145728 bytes long; at most 2097152 are possible/);
+	});
+});
+
 /** mov dx, port; in al, dx; out 0xe9, al */
 const sayPort = (port: number): number[] => [0x66, 0xba, port & 0xff, port >> 8, 0xec, 0xe6, 0xe9];
 /** mov eax, address; mov dx, 0xcf8; out dx, eax */
@@ -96,7 +165,7 @@ test("the board is as a BIOS leaves it: interrupts masked, base addresses assign
 		...[...selectConfig(0x0b, 0x40), ...sayPort(0xcfd), ...selectConfig(0x0b, 0x3c), ...sayPort(0xcfc)],
 		...exit(0),
 	];
-	expect(await say(elf({ code }))).toBe("<ff><ff><c><a><b><1><c0><80><3><6><9>");
+	expect(await say(elf({ code }))).toBe("<fa><ff><c><a><b><1><c0><80><3><6><9>");
 });
 
 test("the ACPI root pointer is where the zero page says and where it is searched for, and cannot be overwritten", async () => {

@@ -85,6 +85,8 @@ export const words = (...values: readonly number[]): number[] => values.flatMap(
 export interface BzImageOptions {
 	/** At the start of the kernel, where the 32-bit entry is. */
 	readonly code: readonly number[];
+	/** Real-mode code that the 16-bit entry jumps to, at most 400 bytes. */
+	readonly setup?: readonly number[];
 	/** 0x200 further, where the 64-bit entry is. */
 	readonly code64?: readonly number[];
 	readonly version?: number;
@@ -119,6 +121,7 @@ export function bzImage(options: BzImageOptions): Uint8Array {
 	view.setUint32(0x238, options.commandLineSize ?? 2047, true);
 	view.setBigUint64(0x258, BigInt(options.prefAddress ?? 0x100_0000), true);
 	view.setUint32(0x260, options.initSize ?? 0x10_0000, true);
+	file.set(options.setup ?? [], 0x26c);
 	file.set(code, KERNEL);
 	file.set(code64, KERNEL + 0x200);
 	return file;

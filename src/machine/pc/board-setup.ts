@@ -49,8 +49,8 @@ const PAM5 = 0x5e;
 
 /**
  * What a BIOS would have set up before it starts an operating system, done from outside for a board without one: A20 open, 8259s
- * at vectors 8 and 0x70 with everything masked, PCI interrupts routed, base addresses assigned and decoded, power management
- * at port 0x600. Timers stay as they are at power-on.
+ * at vectors 8 and 0x70 with everything but the timer masked, the timer at 18.2 Hz, PCI interrupts routed, base addresses assigned
+ * and decoded, power management at port 0x600.
  */
 export class BoardSetup {
 	private readonly ports: Ports;
@@ -88,13 +88,20 @@ export class BoardSetup {
 	}
 
 	private interrupts(): void {
-		for (const [command, data, vector, cascade] of [
-			[0x20, 0x21, 0x08, 0x04],
-			[0xa0, 0xa1, 0x70, 0x02],
+		for (const [command, data, vector, cascade, mask] of [
+			[0x20, 0x21, 0x08, 0x04, 0xfa],
+			[0xa0, 0xa1, 0x70, 0x02, 0xff],
 		] as const) {
 			this.ports.write(command, 1, 0x11);
-			for (const word of [vector, cascade, 0x01, 0xff]) this.ports.write(data, 1, word);
+			for (const word of [vector, cascade, 0x01, mask]) this.ports.write(data, 1, word);
 		}
+		// The timer of the PC/AT: 65536 counts.
+		for (const [port, value] of [
+			[0x43, 0x34],
+			[0x40, 0],
+			[0x40, 0],
+		] as const)
+			this.ports.write(port, 1, value);
 		PIRQ_IRQS.forEach((irq, pirq) => {
 			this.write(ISA_BRIDGE, PIRQ_ROUTES + pirq, 1, irq);
 		});

@@ -9,7 +9,9 @@ import type { Board, Mmio, Ports } from "../board.ts";
 import { fillCmos } from "../cmos.ts";
 import type { PcDescription } from "../firmware/description.ts";
 import { provideFirmwareItems } from "../firmware/items.ts";
+import { checkFirmwareEntry, provideKernelItems, ROM_BOOT_PATH } from "../firmware/kernel-items.ts";
 import { GuestMemory } from "../guest-memory.ts";
+import { readKernel, readModules } from "../kernel-files.ts";
 import { lowRamSize } from "../memory-map.ts";
 import type { FlashActivity, MachineHost } from "../outcome.ts";
 import type { Trace } from "../trace.ts";
@@ -94,7 +96,7 @@ export class Pc implements Board {
 			const pci = new PciFunctions(space, { bus, map, clock, power, interrupts, serialPorts, dma, drives });
 			if (host.keyboard) new Typist(this.isa.i8042.keyboard, host.keyboard, clock);
 			this.description = describe(config, parts, pci);
-			this.addFirmwareItems(parts);
+			this.addFirmwareItems(config, parts);
 			this.vga = this.addVga(clock);
 			if (config.devices.includes("pc-testdev")) addTestDevice(space, memory, interrupts);
 			addDebugExit(space, config.debugExitPort, power);
@@ -153,13 +155,19 @@ export class Pc implements Board {
 		}
 	}
 
-	private addFirmwareItems(parts: PcParts): void {
+	private addFirmwareItems(config: MachineConfig, parts: PcParts): void {
 		const { lowRam, highRam } = this.description;
 		fillCmos(this.isa.rtc, lowRam, highRam);
 		const items = fwCfg(new GuestMemory(parts.vm), parts.trace("fw-cfg"));
 		this.space.place(0x510, 2, items);
 		this.space.place(0x514, 8, items.dma);
 		provideFirmwareItems(items, this.description);
+		const { kernel } = config;
+		if (kernel === undefined || !hasFirmware(config)) return;
+		checkFirmwareEntry(config);
+		const [initrd] = readModules(config, "one");
+		const bytes = readKernel(kernel, config);
+		provideKernelItems(items, { path: kernel, bytes, commandLine: config.append ?? "", initrd, lowRam });
 	}
 
 	private addVga(clock: Clock): VgaText | undefined {
@@ -171,7 +179,13 @@ export class Pc implements Board {
 	}
 }
 
-function describe({ memoryBytes, serial }: MachineConfig, parts: PcParts, { pm }: PciFunctions): PcDescription {
+/** Whether the machine starts in firmware; otherwise it starts in its kernel. */
+export function hasFirmware({ bios, flash }: Pick<MachineConfig, "bios" | "flash">): boolean {
+	return bios !== undefined || flash.length > 0;
+}
+
+function describe(config: MachineConfig, parts: PcParts, { pm }: PciFunctions): PcDescription {
+	const { memoryBytes, serial } = config;
 	const lowRam = lowRamSize(memoryBytes);
 	return {
 		lowRam,
@@ -190,7 +204,7 @@ function describe({ memoryBytes, serial }: MachineConfig, parts: PcParts, { pm }
 		mouse: true,
 		hpet: true,
 		version: parts.version,
-		bootOrder: [],
+		bootOrder: config.kernel === undefined ? [] : [ROM_BOOT_PATH],
 		bootFailWaitMs: undefined,
 	};
 }
