@@ -183,7 +183,8 @@ export class Decoder {
 		}
 		if (!form) return "undefined";
 		const { options } = form;
-		if (vex >= 0 && !form.usesVvvv && out.vvvv !== 0) return "undefined";
+		// All four bits, outside 64-bit mode too.
+		if (vex >= 0 && !form.usesVvvv && (vex & 0x78) !== 0x78) return "undefined";
 		if (out.reg > 7 && form.registers !== "general") {
 			if (form.registers !== "system") out.reg &= 7;
 			else if (options.reg?.includes(out.reg) !== true) return "undefined";

@@ -57,6 +57,10 @@ export function evaluate(decoded: Decoded, state: EvaluatorState): Outcome {
 	for (const load of meaning.loads) evaluation.load(load);
 	for (const { when, vector, errorCode } of meaning.faults)
 		if (!when || evaluation.value(when)) return { kind: "fault", vector, errorCode };
+	// SSE arithmetic is the core's alone: host vectors say whether it is right.
+	const [float] = meaning.floats;
+	if (float?.node.kind === "float")
+		return { kind: "helper", name: float.node.name, args: float.node.args.map((arg) => evaluation.value(arg)) };
 	if (meaning.helper)
 		return { kind: "helper", name: meaning.helper.name, args: meaning.helper.args.map((arg) => evaluation.value(arg)) };
 	evaluation.commit(meaning);
@@ -324,6 +328,8 @@ class Evaluation {
 				const value: (...args: bigint[]) => bigint = PURE[node.name].value;
 				return value(...node.args.map((arg) => this.value(arg)));
 			}
+			case "float":
+				return 0n;
 			case "compare":
 				return compareValues(node.op, this.value(node.a), this.value(node.b), node.a.width) ? 1n : 0n;
 			case "binary":

@@ -1,5 +1,6 @@
 import { assert } from "../base/errors.ts";
 import { binaryValue, compareValues, unaryValue } from "./arithmetic.ts";
+import type { FloatFunction } from "./float.ts";
 import type { PureName } from "./pure.ts";
 import type { VectorOp } from "./vector.ts";
 
@@ -79,7 +80,9 @@ export type Node =
 			readonly lanes: readonly number[];
 	  }
 	/** A function of values alone that the core has (pure.ts). */
-	| { readonly kind: "pure"; readonly name: PureName; readonly args: readonly Expr[] };
+	| { readonly kind: "pure"; readonly name: PureName; readonly args: readonly Expr[] }
+	/** Arithmetic that rounds as MXCSR says and raises its flags (float.ts); {@link Meaning.floats} has its order. */
+	| { readonly kind: "float"; readonly name: FloatFunction; readonly args: readonly Expr[] };
 
 export type ExprArg = Expr | number | bigint;
 
@@ -277,6 +280,7 @@ export function children({ node }: Expr): readonly Expr[] {
 			return [node.condition, node.a, node.b];
 		case "vector":
 		case "pure":
+		case "float":
 			return node.args;
 		default:
 			return [];

@@ -245,6 +245,7 @@ class MeaningText {
 			case "vector":
 				return `${node.op}${node.lanes.length > 0 ? `[${node.lanes.join(" ")}]` : ""}(${this.list(node.args)})`;
 			case "pure":
+			case "float":
 				return `${node.name}(${this.list(node.args)})`;
 			case "select":
 				return `(${this.text(node.condition)} ? ${this.text(node.a)} : ${this.text(node.b)})`;

@@ -16,6 +16,8 @@ export interface VectorForms {
 	/** Features with VEX, of 128 and 256 bits; AVX and AVX2 if absent, `none`: there is no such form. */
 	readonly avx?: Feature | "none";
 	readonly avx2?: Feature | "none";
+	/** The one form with VEX takes any VEX.L. */
+	readonly ignoresLength?: boolean;
 	/** VEX.W; ignored if absent. */
 	readonly w?: "W0" | "W1";
 	/** Operand codes; `H` first among the sources is there with VEX only. */
@@ -32,14 +34,14 @@ export function vectorForms(forms: VectorForms): FormLine[] {
 	const { opcode, prefix = "66", mmx, sse, avx = "avx", avx2 = "avx2", w = "WIG", options = {} } = forms;
 	const { operands = "Vx, Hx, Wx", operands256 = operands, vexOptions = options } = forms;
 	const lines: FormLine[] = [];
-	const withoutVvvv = operands.replace(/, Hx/, "");
+	const withoutVvvv = operands.replace(/, H\w+/, "");
 	if (mmx)
 		lines.push([`NP ${opcode}`, withoutVvvv.replace("Vx", "Pq").replace(/W\w+/, "Qq"), { ...options, feature: mmx }]);
 	if (sse !== "none") lines.push([`${prefix} ${opcode}`, withoutVvvv, { ...options, feature: sse }]);
 	const [, map = "", rest = ""] = /^(0F(?: 38| 3A)?) (\w\w .*|\w\w)$/.exec(opcode) ?? [];
 	const vex = (length: string): string =>
 		`VEX.${length}.${prefix === "NP" ? "" : `${prefix}.`}${map.replace(" ", "")}.${w} ${rest}`;
-	if (avx !== "none") lines.push([vex("128"), operands, { ...vexOptions, feature: avx }]);
+	if (avx !== "none") lines.push([vex(forms.ignoresLength ? "LIG" : "128"), operands, { ...vexOptions, feature: avx }]);
 	if (avx2 !== "none") lines.push([vex("256"), operands256, { ...vexOptions, feature: avx2 }]);
 	return lines;
 }

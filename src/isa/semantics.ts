@@ -1,6 +1,7 @@
 import { assert } from "../base/errors.ts";
 import { constant, Expr, type ExprArg, FLAG_BITS, type Flag, type StateName, type Width } from "./expr.ts";
 import type { FlagKind } from "./flags.ts";
+import { type FloatFunction, floatExpr } from "./float.ts";
 import type { Operand, OperandSize } from "./operand.ts";
 import { RSP, SEGMENT, VECTOR, type VectorName } from "./registers.ts";
 import { withLane } from "./vector.ts";
@@ -66,6 +67,8 @@ export interface Meaning {
 		readonly vector: number;
 		readonly errorCode: number | undefined;
 	}[];
+	/** SSE arithmetic in its order. An unmasked exception in any of it leaves everything as it was, but for MXCSR. */
+	readonly floats: Expr[];
 	readonly stores: Store[];
 	/**
 	 * Register operands. Of a vector register, a value narrower than 128 bits leaves the bits above alone; `high` goes into
@@ -101,6 +104,7 @@ export class Semantics {
 	readonly result: Meaning = {
 		loads: [],
 		faults: [],
+		floats: [],
 		stores: [],
 		writes: [],
 		registers: [],
@@ -263,6 +267,19 @@ export class Semantics {
 			assert(value.width === 32 || value.width === 64, "width of a scalar");
 			this.writeVector(0, withLane(this.readWhole(1), value.width, 0, value));
 		}
+	}
+
+	/** SSE arithmetic; numbers among the arguments are integers of 32 bits. */
+	float(name: FloatFunction, ...args: readonly (Expr | number)[]): Expr {
+		const value = floatExpr(name, ...args);
+		this.result.floats.push(value);
+		return value;
+	}
+
+	/** {@link writeScalar} of a number from two others, found as in {@link packed}. */
+	scalar(result: (a: Expr, b: Expr) => Expr): void {
+		const first = this.vex ? 1 : 0;
+		this.writeScalar(result(this.read(first), this.read(first + 1)));
 	}
 
 	/** A register that the instruction names itself; 8 bits: AL, CL, DL, BL, or AH … BH with `high`. */

@@ -30,6 +30,11 @@ export interface Target extends Leaves {
 	writeRegister(operand: Operand, value: Ex, width: Width, high: Ex | undefined): void;
 	/** Behind everything that may fault: the x87 registers become MMX registers (SDM 3A 12.1). */
 	enterMmx(): void;
+	/** Around SSE arithmetic: before the first one; behind the last, leaving where an exception is unmasked. */
+	beginFloat(): void;
+	endFloat(): void;
+	/** Behind everything that may fault: the flags of SSE arithmetic go to MXCSR. */
+	commitFloat(): void;
 	setRegister(register: number, width: Width, high: boolean, value: Ex): void;
 	/** Offset of a memory operand in its segment, i64. */
 	operandOffset(operand: Operand): Ex;
@@ -128,6 +133,11 @@ export function emitInstruction(
 		return;
 	}
 
+	if (meaning.floats.length > 0) {
+		target.beginFloat();
+		for (const value of meaning.floats) printer.keep(value);
+		target.endFloat();
+	}
 	if (checks.includes("mmx") && meaning.stores.length === 0) target.enterMmx();
 	const stackStores = meaning.stores.filter((store) => store.kind === "stack").length;
 	if (stackStores > 1) target.probeStack(-meaning.stackDelta);
@@ -163,6 +173,7 @@ export function emitInstruction(
 		}
 	};
 	const commit = (): void => {
+		if (meaning.floats.length > 0) target.commitFloat();
 		// All values first: a commit must not change what another one reads.
 		const writes = meaning.writes.map(
 			({ operand, value, high }) =>

@@ -9,6 +9,7 @@ import {
 	type UnaryOp,
 	type Width,
 } from "../isa/expr.ts";
+import type { FloatFunction } from "../isa/float.ts";
 import type { PureName } from "../isa/pure.ts";
 import { type Callee, type Ex, i32, i64, type Local, simd, v128 } from "../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../wasm/function.ts";
@@ -32,6 +33,8 @@ export interface Leaves {
 	state(name: StateName, width: Width): Ex;
 	/** The core's function of that name. */
 	pure(name: PureName): Callee;
+	/** SSE arithmetic. */
+	float(name: FloatFunction, args: readonly Ex[]): Ex;
 }
 
 /** The WebAssembly type that holds values of a width; below 64 bits they are zero-extended in an i32. */
@@ -96,6 +99,11 @@ export class ExprPrinter {
 		return local;
 	}
 
+	/** Computes `expr` here, whoever uses it later. */
+	keep(expr: Expr): void {
+		this.known.set(expr, this.f.let(this.print(expr)));
+	}
+
 	private node(expr: Expr): Ex {
 		const { node, width } = expr;
 		switch (node.kind) {
@@ -145,6 +153,11 @@ export class ExprPrinter {
 				);
 			case "pure":
 				return call(this.leaves.pure(node.name), ...node.args.map((arg) => this.print(arg)));
+			case "float":
+				return this.leaves.float(
+					node.name,
+					node.args.map((arg) => this.print(arg)),
+				);
 			case "zext":
 				if (width === 128) return widen(this.print(node.a));
 				return width === 64 ? this.print(node.a).extU() : this.print(node.a);

@@ -40,7 +40,8 @@ type CodeSize = (typeof CODE_SIZES)[number];
 
 /** Whether the meaning is all there is: no helper, no check of privilege, no segment register. */
 function isPlain({ meaning, form, operands }: Instance): boolean {
-	if (meaning.helper || form.family.checks?.some((check) => check !== "protected")) return false;
+	if (meaning.helper || meaning.floats.length > 0) return false;
+	if (form.family.checks?.some((check) => check !== "protected")) return false;
 	return !operands.some(({ kind }) => kind === "sreg" || kind === "fixedSegment" || kind === "creg" || kind === "dreg");
 }
 

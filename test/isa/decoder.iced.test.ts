@@ -124,7 +124,7 @@ interface Comparison {
 	compared: number;
 	readonly mismatches: string[];
 	readonly departed: Set<Departure>;
-	/** First instruction of each of iced's codes in each size that both know, for closer looks. */
+	/** First instruction of each of iced's codes in each size that both know, with and without memory, for closer looks. */
 	readonly samples: Map<string, { code: Uint8Array; bits: Bits }>;
 }
 
@@ -159,6 +159,7 @@ function compare(code: Uint8Array, bits: Bits, comparison: Comparison): void {
 		}
 		const view = ourView(decoded, ip, bits);
 		const expected = reconcile(icedView(instruction, bitsOf, bits), view, decoded);
+		const key = `${bits} ${instruction.code} ${decoded.mod === 3}`;
 		const same = isHint(opcode)
 			? expected.length === view.length && /^(nop|prefetch)/.test(view.mnemonic)
 			: expected.length === view.length &&
@@ -166,8 +167,8 @@ function compare(code: Uint8Array, bits: Bits, comparison: Comparison): void {
 				expected.lock === view.lock &&
 				expected.operands.join() === view.operands.join();
 		if (!same) mismatches.push(`${bits} ${hex(code, at)}: ${JSON.stringify(view)}, iced ${JSON.stringify(expected)}`);
-		else if (!samples.has(`${bits} ${instruction.code}`) && !isHint(opcode))
-			samples.set(`${bits} ${instruction.code}`, { code: code.slice(at, at + decoded.length), bits });
+		else if (!samples.has(key) && !isHint(opcode))
+			samples.set(key, { code: code.slice(at, at + decoded.length), bits });
 	}
 	instruction.free();
 	theirs.free();

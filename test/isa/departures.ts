@@ -52,7 +52,6 @@ export const ONLY_ICED: readonly Departure[] = [
 	{ reason: "SSSE3, SSE4 and others, newer", map: 1, from: 0x3a, to: 0x3a },
 	{ reason: "MMX and SSE, not declared yet", map: 1, from: 0x50, to: 0x77 },
 	{ reason: "VMX and SSE4A, newer", map: 1, from: 0x78, to: 0x79 },
-	{ reason: "SSE3, newer", map: 1, from: 0x7c, to: 0x7d },
 	{ reason: "MMX and SSE, not declared yet", map: 1, from: 0x7e, to: 0x7f },
 	{ reason: "PadLock, VIA's", map: 1, from: 0xa6, to: 0xa7 },
 	{ reason: "RSM: #UD outside system management mode, which there is not", map: 1, from: 0xaa, to: 0xaa },

@@ -10,6 +10,7 @@ import * as exchange from "./exchange.ts";
 import * as extend from "./extend.ts";
 import * as far from "./far.ts";
 import * as flag from "./flag.ts";
+import * as fma from "./fma.ts";
 import * as interrupt from "./interrupt.ts";
 import * as move from "./move.ts";
 import * as multiply from "./multiply.ts";
@@ -20,6 +21,9 @@ import * as random from "./random.ts";
 import * as rotate from "./rotate.ts";
 import * as segment from "./segment.ts";
 import * as shift from "./shift.ts";
+import * as sseFloatArithmetic from "./sse-float-arithmetic.ts";
+import * as sseFloatCompare from "./sse-float-compare.ts";
+import * as sseFloatConvert from "./sse-float-convert.ts";
 import * as stack from "./stack.ts";
 import * as string from "./string.ts";
 import * as system from "./system.ts";
@@ -60,6 +64,10 @@ const FILES = [
 	x87Compare,
 	x87Control,
 	x87Move,
+	sseFloatArithmetic,
+	sseFloatCompare,
+	sseFloatConvert,
+	fma,
 	x87State,
 	xsave,
 	vectorMove,

@@ -1,6 +1,7 @@
 import { assert } from "../../base/errors.ts";
 import { FLAG_BITS, type Flag, type StateName, type Width } from "../../isa/expr.ts";
 import type { Check } from "../../isa/family.ts";
+import type { FloatFunction } from "../../isa/float.ts";
 import type { Operand } from "../../isa/operand.ts";
 import type { PureName } from "../../isa/pure.ts";
 import { RBP, RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
@@ -13,6 +14,8 @@ import { ARITHMETIC_FLAGS, flagNumber } from "../flag-state.ts";
 import { ACCESS, F, GPRS, KEY, REC, SEG, STATUS, segmentOffset, TLB } from "../layout.ts";
 import { typeOf } from "../print-expr.ts";
 import type { Core } from "./core.ts";
+import { commitFloatFlags, floatUnmasked } from "./float/exceptions.ts";
+import { floatCallee } from "./float/packed.ts";
 import { isCanonical, isReal, isV86, segmentAddress } from "./mode.ts";
 import { FSW } from "./x87/format.ts";
 import { FPU_ABSENT } from "./x87/state.ts";
@@ -113,6 +116,22 @@ class InterpreterTarget implements Target {
 
 	enterMmx(): void {
 		this.f.drop(call(this.fn("enterMmx"), this.st));
+	}
+
+	float(name: FloatFunction, args: readonly Ex[]): Ex {
+		return call(this.fn(floatCallee(name)), this.st, ...args);
+	}
+
+	beginFloat(): void {
+		F.floatRaised.set(this.f, this.st, 0);
+	}
+
+	endFloat(): void {
+		this.f.if(floatUnmasked(this.st), () => this.f.return(call(this.fn("floatFault"), this.st)));
+	}
+
+	commitFloat(): void {
+		commitFloatFlags(this.f, this.st);
 	}
 
 	pure(name: PureName): Callee {

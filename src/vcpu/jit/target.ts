@@ -375,6 +375,22 @@ export class CompiledTarget implements Target {
 		return this.frame.imports.get(`pure_${name}`);
 	}
 
+	float(): Ex {
+		assert(false, "vectors are interpreted");
+	}
+
+	beginFloat(): void {
+		assert(false, "vectors are interpreted");
+	}
+
+	endFloat(): void {
+		assert(false, "vectors are interpreted");
+	}
+
+	commitFloat(): void {
+		assert(false, "vectors are interpreted");
+	}
+
 	fault(_vector: number, _errorCode: number | undefined, when: Ex | undefined): void {
 		assert(when, "instructions that always fault are interpreted");
 		this.leaveIf(when);

@@ -3,6 +3,7 @@ import { float } from "../../../wasm/float.ts";
 import { call } from "../../../wasm/function.ts";
 import type { Core } from "../core.ts";
 import { FloatCode, shiftRightSticky } from "./code.ts";
+import { fastProduct, fastQuotient, fastRoot, fastSum } from "./fast.ts";
 import { type Format, MXCSR } from "./format.ts";
 
 /**
@@ -22,6 +23,7 @@ function defineAdd(core: Core, format: Format): void {
 	core.define(`${name}_sum`, ["i32", int, int, "i32"], [int], (f) => {
 		const [a, b, negate] = [f.param(1), f.param(2), f.param(3)];
 		const code = new FloatCode(core, f, format);
+		fastSum(code, a, f.let(b.xor(code.signed(negate, 0n))));
 		code.flush(a, b);
 		code.propagate(a, b);
 		f.set(b, b.xor(code.signed(negate, 0n)));
@@ -81,6 +83,7 @@ function defineMul(core: Core, format: Format): void {
 	core.define(`${name}_mul`, ["i32", int, int], [int], (f) => {
 		const [a, b] = [f.param(1), f.param(2)];
 		const code = new FloatCode(core, f, format);
+		fastProduct(code, a, b);
 		code.flush(a, b);
 		code.propagate(a, b);
 		const sign = f.let(format.sign(a.xor(b)));
@@ -109,6 +112,7 @@ function defineDiv(core: Core, format: Format): void {
 	core.define(`${name}_div`, ["i32", int, int], [int], (f) => {
 		const [a, b] = [f.param(1), f.param(2)];
 		const code = new FloatCode(core, f, format);
+		fastQuotient(code, a, b);
 		code.flush(a, b);
 		code.propagate(a, b);
 		const sign = f.let(format.sign(a.xor(b)));
@@ -163,6 +167,7 @@ function defineSqrt(core: Core, format: Format): void {
 	core.define(`${name}_sqrt`, ["i32", int], [int], (f) => {
 		const a = f.param(1);
 		const code = new FloatCode(core, f, format);
+		fastRoot(code, a);
 		code.flush(a);
 		code.propagate(a);
 		f.if(format.isZero(a), () => f.return(a));

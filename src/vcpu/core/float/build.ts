@@ -3,8 +3,10 @@ import { defineArithmetic } from "./arithmetic.ts";
 import { defineCompare } from "./compare.ts";
 import { defineConversions } from "./convert.ts";
 import { defineEstimates } from "./estimate.ts";
+import { defineFloatExceptions } from "./exceptions.ts";
 import { F16, F32, F64 } from "./format.ts";
 import { defineFused } from "./fused.ts";
+import { definePackedFloat } from "./packed.ts";
 import { defineRound } from "./round.ts";
 
 /** The arithmetic of SSE and AVX on single numbers. */
@@ -17,4 +19,6 @@ export function defineFloat(core: Core): void {
 	}
 	defineConversions(core);
 	defineEstimates(core);
+	definePackedFloat(core);
+	defineFloatExceptions(core);
 }

@@ -1,12 +1,10 @@
+import { RELATION } from "../../../isa/float.ts";
 import { i64 } from "../../../wasm/expression.ts";
 import { type FloatName, float } from "../../../wasm/float.ts";
 import { call } from "../../../wasm/function.ts";
 import type { Core } from "../core.ts";
 import { FloatCode } from "./code.ts";
 import { type Format, MXCSR } from "./format.ts";
-
-/** How two numbers lie to each other, as a set of bits. */
-export const RELATION = { equal: 1, less: 2, greater: 4, unordered: 8 } as const;
 
 const { equal, less, greater, unordered } = RELATION;
 const any = equal | less | greater | unordered;

@@ -3,6 +3,7 @@ import { type FloatName, float } from "../../../wasm/float.ts";
 import { call, type FunctionBuilder } from "../../../wasm/function.ts";
 import type { Core } from "../core.ts";
 import { FloatCode } from "./code.ts";
+import { fastNarrow } from "./fast.ts";
 import { F16, F32, F64, type Format, MXCSR, RC } from "./format.ts";
 
 /** An f64 or f32 value rounded to an integer as `rounding` (RC) says. */
@@ -115,6 +116,7 @@ function defineNarrow(core: Core): void {
 	core.define("f64_toF32", ["i32", "i64"], ["i32"], (f) => {
 		const a = f.param(1);
 		const code = new FloatCode(core, f, F64);
+		fastNarrow(code, a);
 		code.flush(a);
 		const sign = f.let(F64.sign(a).shl(31));
 		f.if(F64.isNan(a), () => {

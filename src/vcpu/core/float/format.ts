@@ -108,6 +108,7 @@ export const MXCSR = {
 	maskShift: 7,
 	om: 0x400,
 	um: 0x800,
+	pm: 0x1000,
 	rc: 0x6000,
 	rcShift: 13,
 	ftz: 0x8000,

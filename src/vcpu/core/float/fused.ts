@@ -2,6 +2,7 @@ import { i64, type Local } from "../../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../../wasm/function.ts";
 import type { Core } from "../core.ts";
 import { FloatCode } from "./code.ts";
+import { fastFused } from "./fast.ts";
 import type { Format } from "./format.ts";
 
 /** What {@link defineFused} does with the operands' signs: bits of the last parameter. */
@@ -41,6 +42,7 @@ export function defineFused(core: Core, format: Format): void {
 	core.define(`${name}_fma`, ["i32", int, int, int, "i32"], [int], (f) => {
 		const [a, b, c, signs] = [f.param(1), f.param(2), f.param(3), f.param(4)];
 		const code = new FloatCode(core, f, format);
+		fastFused(code, a, b, c, code.signed(signs.and(1), 0n), code.signed(signs.shrU(1).and(1), 0n));
 		code.flush(a, b, c);
 		code.propagate(a, b, c);
 		f.set(c, c.xor(code.signed(signs.shrU(1).and(1), 0n)));
@@ -135,4 +137,13 @@ export function defineFused(core: Core, format: Format): void {
 		finish();
 		f.unreachable();
 	});
+	for (const [op, signs] of [
+		["fmadd", 0],
+		["fmsub", FUSED.negateAddend],
+		["fnmadd", FUSED.negateProduct],
+		["fnmsub", FUSED.negateProduct | FUSED.negateAddend],
+	] as const)
+		core.define(`${name}_${op}`, ["i32", int, int, int], [int], (f) => {
+			f.return(call(core.fn(`${name}_fma`), f.param(0), f.param(1), f.param(2), f.param(3), signs));
+		});
 }
