@@ -188,6 +188,7 @@ function classify(instruction: UnitInstruction, { key }: DiscoverOptions): Kind 
 	const { meaning } = instance;
 	const { family, checks } = instance.form;
 	if (meaning.helper || checks.some((check) => !passes(check, key))) return "handler";
+	if (meaning.floats.length > 0) return "handler";
 	if (meaning.stores.length > 1 || meaning.faults.some((fault) => !fault.when)) return "handler";
 	if (meaning.stores.some((store) => store.kind === "operand" && store.when)) return "handler";
 	if (instance.operands.some(({ kind }) => kind === "sreg" || kind === "fixedSegment")) return "handler";
