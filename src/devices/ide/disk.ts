@@ -1,9 +1,10 @@
 import { type BlockStore, SECTOR } from "../../bus/block-store.ts";
 import type { Clock } from "../../bus/device.ts";
 import { BUFFER_BYTES, BYTE_NS, COMMAND_NS, Drive, type DriveState } from "./drive.ts";
-import { identifyDisk, MOST_MULTIPLE, type TransferMode } from "./identify.ts";
+import { identifyDisk, MOST_MULTIPLE } from "./identify.ts";
 import { Smart, type SmartState } from "./smart.ts";
 import { COUNT, DEVICE, FEATURES, type Geometry, IDNF, UNC } from "./task-file.ts";
+import { modeOf, type TransferMode } from "./transfer-mode.ts";
 
 const MOST_CYLINDERS = 16383;
 const HEADS = 16;
@@ -15,14 +16,6 @@ const FLUSH_NS = 200_000;
 const PIECE = BUFFER_BYTES / SECTOR;
 
 const MODE_DEFAULT: TransferMode = { kind: "udma", number: 5 };
-/** Kinds of transfer modes by bits 7:3 of the count in SET FEATURES, and the highest of each. */
-const MODES: ReadonlyMap<number, readonly [TransferMode["kind"], number]> = new Map([
-	[0x00, ["pio", 1]],
-	[0x08, ["pio", 4]],
-	[0x20, ["mwdma", 2]],
-	[0x40, ["udma", 5]],
-]);
-
 /** How a command that moves sectors does it. */
 interface Access {
 	readonly write: boolean;
@@ -380,12 +373,4 @@ export class Disk extends Drive {
 function geometryOf(sectors: number): Geometry {
 	const cylinders = Math.min(Math.max(Math.floor(sectors / (HEADS * SECTORS)), 1), MOST_CYLINDERS);
 	return { cylinders, heads: HEADS, sectors: SECTORS };
-}
-
-function modeOf(count: number): TransferMode | undefined {
-	const found = MODES.get(count & 0xf8);
-	if (found === undefined) return undefined;
-	const [kind, most] = found;
-	const number = count & 7;
-	return number <= most ? { kind, number } : undefined;
 }

@@ -212,11 +212,11 @@ export abstract class Drive implements IdeDrive {
 		this.alarm.at(this.clock.now() + ns);
 	}
 
-	/** The first `bytes` of the buffer wait for the host to read them, or to be filled. */
-	protected offer(phase: "in" | "out", bytes: number, interrupt: boolean): void {
+	/** `bytes` of the buffer, from `from` on, wait for the host to read them, or to be filled. */
+	protected offer(phase: "in" | "out", bytes: number, interrupt: boolean, from = 0): void {
 		this.phase = phase;
-		this.position = 0;
-		this.end = bytes;
+		this.position = from;
+		this.end = from + bytes;
 		this.status = DRDY | DSC | DRQ;
 		if (interrupt) this.setInterrupt(true);
 	}

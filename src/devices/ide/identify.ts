@@ -1,16 +1,11 @@
 import type { Geometry } from "./task-file.ts";
+import type { TransferMode } from "./transfer-mode.ts";
 
 const WORDS = 256;
 const LAST_LBA28 = 0x0fff_ffff;
 
 /** Sectors that one interrupt of READ MULTIPLE may carry at most. */
 export const MOST_MULTIPLE = 16;
-
-/** How data comes: PIO, multiword DMA or ultra DMA, and its number. */
-export interface TransferMode {
-	readonly kind: "pio" | "mwdma" | "udma";
-	readonly number: number;
-}
 
 /** What IDENTIFY tells of a disk, beside what never changes. */
 export interface DiskIdentity {

@@ -1,8 +1,9 @@
-import { UserError } from "../../base/errors.ts";
 import { SECTOR } from "../../bus/block-store.ts";
 import type { Clock } from "../../bus/device.ts";
 import type { MachineConfig } from "../../config/index.ts";
 import { placeDrives } from "../../config/sections/drives.ts";
+import { Cdrom } from "../../devices/ide/cdrom.ts";
+import { CD_SECTOR } from "../../devices/ide/cdrom-packets.ts";
 import { Disk } from "../../devices/ide/disk.ts";
 import type { IdeDrives } from "../../devices/pci/piix3-ide.ts";
 import { DiskImage, type Keep } from "../../host/disk-image.ts";
@@ -23,13 +24,13 @@ export class Drives {
 			const placed = placeDrives(drives).map((drive, n) => {
 				if (drive === undefined) return undefined;
 				const { path, readonly, snapshot, media } = drive;
-				if (media === "cdrom") throw new UserError(`--drive: ${path}: CD-ROM drives are not there yet`);
 				const store = new DiskImage(path, {
-					...{ what: "--drive", readonly, unit: SECTOR },
+					...{ what: "--drive", readonly, unit: media === "cdrom" ? CD_SECTOR : SECTOR },
 					keep: snapshot ? "never" : keep,
 				});
 				this.images.push(store);
-				return new Disk({ clock, store, serial: `TSVMM0000${n + 1}` });
+				const parts = { clock, store, serial: `TSVMM0000${n + 1}` };
+				return media === "cdrom" ? new Cdrom(parts) : new Disk(parts);
 			});
 			this.channels = [
 				[placed[0], placed[1]],
