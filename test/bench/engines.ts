@@ -4,8 +4,8 @@ import { fileURLToPath } from "node:url";
 /** A program that can run a benchmark guest and show its COM1 on standard output. */
 export interface Engine {
 	readonly name: string;
-	/** The command that boots the ROM at `rom`. */
-	readonly command: (rom: string) => readonly [string, ...string[]];
+	/** The command that boots the ROM at `rom`; undefined where the engine has no 64-bit mode and the ROM wants it. */
+	readonly command: (rom: string, long: boolean) => readonly [string, ...string[]] | undefined;
 	/** The exit status of a guest that writes 0 to port 0xf4. */
 	readonly status: number;
 	/** Why it cannot run here; undefined when it can. */
@@ -35,14 +35,15 @@ export const engines: readonly Engine[] = [
 	tsvmm("compiled", "auto"),
 	{
 		name: "v86",
-		command: (rom) => [process.execPath, "--import", "tsx", path("v86.ts"), rom, String(MEGABYTES)],
+		command: (rom, long) =>
+			long ? undefined : [process.execPath, "--import", "tsx", path("v86.ts"), rom, String(MEGABYTES)],
 		status: 0,
 		missing: () => undefined,
 	},
 	{
 		name: "qemu",
-		command: (rom) => [
-			"qemu-system-i386",
+		command: (rom, long) => [
+			long ? "qemu-system-x86_64" : "qemu-system-i386",
 			...["-accel", "tcg", "-m", String(MEGABYTES), "-nodefaults", "-no-reboot", "-display", "none"],
 			...["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-bios", rom],
 		],

@@ -20,8 +20,10 @@ const SAMPLE_MILLISECONDS = 5;
  *
  * @throws Error when the guest does not finish within `timeout` seconds, its checksum is wrong or the process fails
  */
-export function run(engine: Engine, row: Row, timeout: number): Promise<Run> {
-	const [program, ...parameters] = engine.command(image(row.name));
+export async function run(engine: Engine, row: Row, timeout: number): Promise<Run> {
+	const command = engine.command(image(row.name), row.source !== undefined);
+	if (command === undefined) throw new Error(`${row.name} on ${engine.name}: there is no 64-bit mode`);
+	const [program, ...parameters] = command;
 	return new Promise((resolve, reject) => {
 		const began = performance.now();
 		const child = spawn(program, parameters, { stdio: ["ignore", "pipe", "pipe"] });

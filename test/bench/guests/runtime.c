@@ -29,6 +29,14 @@ static void put_text(const char *text)
 		put(*text++);
 }
 
+/* The 64-bit build of a row has a name of its own. */
+static void put_width(void)
+{
+#ifdef __x86_64__
+	put_text("64");
+#endif
+}
+
 void run(void)
 {
 	unsigned checksum;
@@ -40,10 +48,12 @@ void run(void)
 	out(COM1 + 1, 0);
 	put_text("start ");
 	put_text(row_name);
+	put_width();
 	put('\n');
 	checksum = row();
 	put_text("done ");
 	put_text(row_name);
+	put_width();
 	put(' ');
 	for (int shift = 28; shift >= 0; shift -= 4)
 		put("0123456789abcdef"[checksum >> shift & 15]);

@@ -6,17 +6,17 @@ const char row_name[] = "movs";
 enum { WORDS = 32768 };
 static unsigned from[WORDS], to[WORDS];
 
-static void copy_words(void *d, const void *s, unsigned count)
+static void copy_words(void *d, const void *s, unsigned long count)
 {
 	asm volatile("rep movsl" : "+D"(d), "+S"(s), "+c"(count) : : "memory");
 }
 
-static void copy_bytes(void *d, const void *s, unsigned count)
+static void copy_bytes(void *d, const void *s, unsigned long count)
 {
 	asm volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(count) : : "memory");
 }
 
-static void fill_words(void *d, unsigned value, unsigned count)
+static void fill_words(void *d, unsigned value, unsigned long count)
 {
 	asm volatile("rep stosl" : "+D"(d), "+c"(count) : "a"(value) : "memory");
 }

@@ -18,8 +18,8 @@ unsigned row(void)
 			     "addl (%0), %1\n\t"
 			     "adcl 4(%0), %2\n\t"
 			     "adcl $0, %3\n\t"
-			     "addl $8, %0\n\t"
-			     "cmpl %4, %0\n\t"
+			     "add $8, %0\n\t"
+			     "cmp %4, %0\n\t"
 			     "jne 1b"
 			     : "+r"(p), "+r"(low), "+r"(high), "+r"(top)
 			     : "r"(end)
