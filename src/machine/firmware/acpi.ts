@@ -37,10 +37,14 @@ const SCI = 9;
 const FADT_FACS = 36;
 const FADT_DSDT = 40;
 const RSDP_RSDT = 16;
+/** Bytes of the FADT, and those up to its reset value. */
+const FADT_SIZE = 244;
+const FADT_AFTER_RESET = 129;
+const RESET_PORT = 0xcf9;
 const RSDP_CHECKSUM = 8;
 
 /**
- * The ACPI tables of a PC in the form of ACPI 1.0 (no 64-bit addresses), with the script that places them.
+ * The ACPI tables of a PC without 64-bit addresses, with the script that places them.
  * Before it has run, pointers are offsets in their file and checksums are 0.
  */
 export function acpiFiles(pc: PcDescription): AcpiFiles {
@@ -97,7 +101,10 @@ function facsTable(): Uint8Array {
 	return join(text("FACS"), u32(64), zeros(56));
 }
 
-/** Fixed ACPI Description Table, revision 1. There is no SMI command port: the machine is in ACPI mode at once. */
+/**
+ * Fixed ACPI Description Table, revision 3 (ACPI 2.0, 5.2.8). There is no SMI command port: the machine is in ACPI mode at once. The
+ * 64-bit addresses are absent, as the 32-bit ones say it all; the reset register is port 0xCF9.
+ */
 function fadt(pc: PcDescription, facs: number, dsdt: number): Uint8Array {
 	const INTERRUPT_MODEL_APIC = 1;
 	const WBINVD = 1 << 0;
@@ -106,20 +113,26 @@ function fadt(pc: PcDescription, facs: number, dsdt: number): Uint8Array {
 	const RTC_WAKES_FROM_S4 = 1 << 7;
 	const USE_PLATFORM_CLOCK = 1 << 15;
 	const CMOS_CENTURY = 0x32;
+	const RESET_REGISTER = 1 << 10;
+	const LEGACY_DEVICES_AND_8042 = 0x03;
+	/** An I/O port of one byte, at {@link RESET_PORT}; what is written there resets the whole machine. */
+	const reset = join(Uint8Array.of(1, 8, 0, 1), u64(RESET_PORT), u8(0x06));
+	const boot = pc.keyboard ? LEGACY_DEVICES_AND_8042 : LEGACY_DEVICES_AND_8042 & ~2;
 	/** Longer than these latencies can be: C2 and C3 do not exist. */
 	const NO_C_STATE = 0xfff;
 	const base = pc.pmBase();
 	return table(
 		"FACP",
-		1,
+		3,
 		join(
 			join(u32(facs), u32(dsdt), u8(INTERRUPT_MODEL_APIC), u8(0), u16(SCI)),
 			zeros(8),
 			// PM1a and PM1b events, PM1a and PM1b control, PM2, timer, GPE0 and GPE1: addresses, then lengths.
 			join(u32(base), u32(0), u32(base + 4), u32(0), u32(0), u32(base + 8), u32(pc.gpe0.base), u32(0)),
 			Uint8Array.of(4, 2, 0, 4, pc.gpe0.length, 0, 0, 0),
-			join(u16(NO_C_STATE), u16(NO_C_STATE), zeros(8), u8(CMOS_CENTURY), zeros(3)),
-			u32(WBINVD | C1_EVERYWHERE | NO_FIXED_SLEEP_BUTTON | RTC_WAKES_FROM_S4 | USE_PLATFORM_CLOCK),
+			join(u16(NO_C_STATE), u16(NO_C_STATE), zeros(8), u8(CMOS_CENTURY), u16(boot), u8(0)),
+			u32(WBINVD | C1_EVERYWHERE | NO_FIXED_SLEEP_BUTTON | RTC_WAKES_FROM_S4 | RESET_REGISTER | USE_PLATFORM_CLOCK),
+			join(reset, zeros(FADT_SIZE - FADT_AFTER_RESET)),
 		),
 	);
 }

@@ -62,10 +62,17 @@ describe("ACPI tables", () => {
 
 	test("the fixed table has the registers where firmware put them, and no SMI command port", () => {
 		const { fadt } = linked({ ...pc128M, pmBase: () => 0xb000 });
-		expect(fadt.byteLength).toBe(0x74);
+		expect([fadt.byteLength, fadt.getUint8(8)]).toEqual([244, 3]);
 		expect([56, 64, 76, 80].map((at) => fadt.getUint32(at, true))).toEqual([0xb000, 0xb004, 0xb008, 0xafe0]);
 		expect([88, 89, 90, 91, 92].map((at) => fadt.getUint8(at))).toEqual([4, 2, 0, 4, 4]);
-		expect([fadt.getUint16(46, true), fadt.getUint32(48, true), fadt.getUint32(112, true)]).toEqual([9, 0, 0x80a5]);
+		expect([fadt.getUint16(46, true), fadt.getUint32(48, true), fadt.getUint32(112, true)]).toEqual([9, 0, 0x84a5]);
+		// The 8042 is there; writing 6 to port CF9 resets.
+		expect([
+			fadt.getUint16(109, true),
+			fadt.getUint32(116, true),
+			fadt.getUint16(120, true),
+			fadt.getUint8(128),
+		]).toEqual([...[3, 0x01000801, 0xcf9, 6]]);
 	});
 
 	test("the interrupt table: processors, the I/O APIC, overrides and the NMI, as QEMU's", () => {
