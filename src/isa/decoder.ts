@@ -144,7 +144,7 @@ export class Decoder {
 			rex = codeSize === 64 ? 0x40 | ((~second >> 5) & (opcode === 0xc4 ? 7 : 4)) | ((last >> 4) & 8) : 0;
 			map = VEX_MAP + (opcode === 0xc4 ? second & 0x1f : 1);
 			if (map <= VEX_MAP || map > VEX_MAP + 3) return "undefined";
-			out.vvvv = (~last >> 3) & (codeSize === 64 ? 15 : 7);
+			out.vvvv = (~last >> 3) & 15;
 			vex = last;
 			opcode = bytes[this.at++]!;
 		} else if (opcode === 0x0f) {
@@ -183,8 +183,11 @@ export class Decoder {
 		}
 		if (!form) return "undefined";
 		const { options } = form;
-		// All four bits, outside 64-bit mode too.
-		if (vex >= 0 && !form.usesVvvv && (vex & 0x78) !== 0x78) return "undefined";
+		if (vex >= 0) {
+			// All four bits, outside 64-bit mode too.
+			if (!form.usesVvvv && out.vvvv !== 0) return "undefined";
+			if (codeSize !== 64) out.vvvv &= 7;
+		}
 		if (out.reg > 7 && form.registers !== "general") {
 			if (form.registers !== "system") out.reg &= 7;
 			else if (options.reg?.includes(out.reg) !== true) return "undefined";

@@ -93,13 +93,13 @@ class Evaluation {
 
 	/** Where a register operand is: its number, and whether it is the high byte of one of the first four. */
 	private place(operand: number): { register: number; high: boolean } {
-		const { kind, width, register } = this.operands[operand]!;
+		const { kind, width, register, bank } = this.operands[operand]!;
 		let number = register;
 		if (kind === "reg") number = this.decoded.reg;
 		else if (kind === "vvvv") number = this.decoded.vvvv;
 		else if (kind === "selector") number = this.decoded.immediate;
 		else if (kind === "rm" || kind === "opcodeReg") number = this.decoded.rm;
-		const high = width === 8 && kind !== "fixed" && isHighByte(number, this.decoded.rex);
+		const high = width === 8 && kind !== "fixed" && bank === "general" && isHighByte(number, this.decoded.rex);
 		return { register: high ? number - 4 : number, high };
 	}
 

@@ -32,10 +32,10 @@ export interface FormOptions {
 	readonly mode?: "i64" | "o64";
 	/** A memory operand addressed through (R)SP sees it after the pop (SDM 2B POP). */
 	readonly popsFirst?: boolean;
-	/** CPUID feature without which this encoding does not exist; the family's own if absent. */
-	readonly feature?: Feature;
-	/** The meaning depends on the operand size although no operand shows it. */
-	readonly sized?: boolean;
+	/** CPUID features without which this encoding does not exist; the family's own if absent. */
+	readonly feature?: Feature | readonly Feature[];
+	/** The meaning depends on the operand size although no operand shows it; `y`: on whether it is 64 bits. */
+	readonly sized?: true | "y";
 	/** A vector in memory must be aligned to its size, else #GP(0); without VEX this is so where nothing else is said. */
 	readonly aligned?: boolean;
 	/** Vector index in the SIB byte, which must be there (SDM 2 2.3.12); the three vector registers must differ. */

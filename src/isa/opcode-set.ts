@@ -40,7 +40,8 @@ export class OpcodeSet {
 		for (const form of forms) {
 			const { mode, feature = form.family.feature } = form.options;
 			if (mode === (long ? "i64" : "o64") || (form.encoding.rexW && !long)) continue;
-			if (feature === undefined || features === undefined || features.has(feature)) this.claim(form);
+			const needed = feature === undefined ? [] : typeof feature === "string" ? [feature] : feature;
+			if (features === undefined || needed.every((one) => features.has(one))) this.claim(form);
 		}
 	}
 

@@ -9,7 +9,8 @@ export type OperandSize = 16 | 32 | 64;
  * Operand codes of SDM 2 appendix A.2, as far as the integer set needs them, plus:
  * R and M restrict ModRM to a register or to memory; Z is the register in the low three bits of the opcode;
  * sIb is an immediate byte sign-extended to the operand size; RvMw is a register of operand size or a 16-bit memory word,
- * RyMb and RyMw a register of 32 or 64 bits or 8 or 16 of memory.
+ * RyMb, RyMw and RyMd a register of 32 or 64 bits or 8, 16 or 32 of memory,
+ * UdqMd a vector register or 32 bits of memory.
  * Vector operands have the widths of the appendix: those of x, ps and pd go by VEX.L, dq is 128 and qq 256 bits.
  * X and Y are the memory of string instructions at DS:rSI and ES:rDI; their meanings are helpers.
  * Fixed registers and the constant 1 are spelled as in the manual; so are ST(0), as ST, and ST(i), as STi.
@@ -118,7 +119,7 @@ function widthOf(letter: string, size: OperandSize): Width | 0 {
 
 /** Whether the meaning of `code` depends on the operand size. */
 export function isSized(code: OperandCode): boolean {
-	return /[vzyp]$|^sIb$|^[re]AX$|^J|^Ma$|^R[vy]M[bw]$/.test(code);
+	return /[vzyp]$|^sIb$|^[re]AX$|^J|^Ma$|^R[vy]M[bwd]$/.test(code);
 }
 
 /** Bits of a vector: what VEX.L chooses; 128 without VEX. */
@@ -151,8 +152,12 @@ export function parseOperand(
 	const segment = IMPLIED_SEGMENT[code];
 	if (segment !== undefined) return make("fixedSegment", 16, { register: segment });
 	if (code === "RvMw") return make("rm", rm === "memory" ? 16 : size);
-	const split = /^RyM([bw])$/.exec(code);
-	if (split) return make("rm", widthOf(rm === "memory" ? (split[1] ?? "") : "y", size));
+	if (code === "XMM0") return make("fixed", 128, { bank: "vector" });
+	const split = /^(Ry|Udq)M([bwdq])$/.exec(code);
+	if (split) {
+		const width = widthOf(rm === "memory" ? (split[2] ?? "") : split[1] === "Ry" ? "y" : "dq", size);
+		return make("rm", width, { bank: split[1] === "Ry" ? "general" : "vector" });
+	}
 	if (code === "sIb") return make("immediate", size, { immediateBytes: 1, signed: true });
 	const letter = code[0] ?? "";
 	const width = widthOf(code.slice(1), size);

@@ -132,7 +132,7 @@ export class InstructionTable {
 			encoding,
 			operandCodes,
 			options,
-			sized: options.sized === true || operandCodes.some(isSized),
+			sized: options.sized !== undefined || operandCodes.some(isSized),
 			checks: [...stateChecks(encoding, parsed, options), ...(family.checks ?? [])],
 			aligned: options.aligned ?? encoding.vex === undefined,
 			usesVvvv: parsed.some(({ kind }) => kind === "vvvv"),
@@ -150,7 +150,9 @@ export class InstructionTable {
 		this.forms.push(form);
 		const needsRm = parsed.some((operand) => operand.kind === "rm");
 		// Nothing but y: 32 or 64 bits, whatever 66 says.
-		const halfSized = form.sized && !options.sized && operandCodes.every((code) => !isSized(code) || isHalfSized(code));
+		const halfSized =
+			options.sized === "y" ||
+			(form.sized && !options.sized && operandCodes.every((code) => !isSized(code) || isHalfSized(code)));
 		const known = sizes.filter((size) => {
 			if (size === 64) return options.mode !== "i64";
 			return !encoding.rexW && !(halfSized && size === 16);
@@ -187,7 +189,7 @@ function vectorLength({ encoding }: Form): VectorLength {
 
 /** Operands of y alone are 32 or 64 bits wide. */
 function isHalfSized(code: string): boolean {
-	return /^[A-Z]y$|^RyM[bw]$/.test(code);
+	return /^[A-Z]y$|^RyM[bwd]$/.test(code);
 }
 
 /** VEX is #UD in real and virtual-8086 mode (SDM 2 2.3.1); the rest follows from the registers that a form has. */

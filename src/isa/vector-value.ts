@@ -34,6 +34,7 @@ const LANEWISE: Readonly<Record<string, (a: bigint, b: bigint, bits: number, sig
 	mul: (a, b) => a * b,
 	add_sat: (a, b, bits, signed) => saturate(a + b, bits, signed),
 	sub_sat: (a, b, bits, signed) => saturate(a - b, bits, signed),
+	q15mulr_sat: (a, b, bits) => saturate((a * b + 0x4000n) >> 15n, bits, true),
 	avgr: (a, b) => (a + b + 1n) >> 1n,
 	min: (a, b) => (a - b < 0n ? a : b),
 	max: (a, b) => (a - b > 0n ? a : b),
@@ -111,12 +112,20 @@ export function vectorValue(op: VectorOp, args: readonly bigint[], immediates: r
 			);
 		}
 	}
-	const [, verb = base, half, from] = /^(extend|extmul|narrow)(?:_(low|high))?_(i\d+x\d+)$/.exec(base) ?? [];
+	const [, verb = base, half, from] =
+		/^(extend|extmul|narrow|extadd)(?:_(low|high|pairwise))?_(i\d+x\d+)$/.exec(base) ?? [];
 	const source = bitsOf(from ?? "");
 	if (verb === "narrow") {
 		const all = [a, b].flatMap((value) => lanesOf(value, source).map((x) => BigInt.asIntN(source, x)));
 		return fromLanes(
 			all.map((x) => saturate(x, bits, signed)),
+			bits,
+		);
+	}
+	if (verb === "extadd") {
+		const parts = read(a, source);
+		return fromLanes(
+			parts.filter((_, n) => n % 2 === 0).map((x, n) => x + (parts[n * 2 + 1] ?? 0n)),
 			bits,
 		);
 	}

@@ -15,7 +15,12 @@ type Widening<Op extends string> = Wider extends infer W
 	: never;
 
 /** v128 → v128. */
-export type VectorUnary = `${Shape}.${"abs" | "neg"}` | "i8x16.popcnt" | Widening<"extend_low" | "extend_high">;
+export type VectorUnary =
+	| `${Shape}.${"abs" | "neg"}`
+	| `i16x8.extadd_pairwise_i8x16_${Signs}`
+	| `i32x4.extadd_pairwise_i16x8_${Signs}`
+	| "i8x16.popcnt"
+	| Widening<"extend_low" | "extend_high">;
 /** v128, v128 → v128. Comparisons give lanes of all ones or zeros. */
 export type VectorBinary =
 	| "i8x16.swizzle"
@@ -31,6 +36,7 @@ export type VectorBinary =
 	| `i8x16.narrow_i16x8_${Signs}`
 	| `i16x8.narrow_i32x4_${Signs}`
 	| "i32x4.dot_i16x8_s"
+	| "i16x8.q15mulr_sat_s"
 	| Widening<"extmul_low" | "extmul_high">;
 /** v128, 32-bit count → v128; the count is taken modulo the lane's width. */
 export type VectorShift = `${Shape}.${"shl" | "shr_s" | "shr_u"}`;

@@ -39,7 +39,7 @@ export function writeRecord(words: Int32Array, at: number, decoded: Decoded, ip:
 			else if (kind === "selector") immediate = operandOffset(bank, decoded.immediate);
 			else if (bank !== "general") {
 				if (kind === "reg") reg = operandOffset(bank, decoded.reg);
-				else rm = operandOffset(bank, decoded.rm);
+				else if (kind === "rm") rm = operandOffset(bank, decoded.rm);
 			} else if (operand.kind === "sreg" || operand.kind === "creg" || operand.kind === "dreg") reg = decoded.reg;
 			else if (operand.width === 8 && operand.kind === "reg") reg = byteRegister(decoded.reg, decoded.rex);
 			else if (operand.width === 8 && (operand.kind === "rm" || operand.kind === "opcodeReg"))

@@ -139,6 +139,10 @@ function randomVector(random: Random): bigint {
 	return value;
 }
 
+function usesVectors({ operands }: Instance): boolean {
+	return operands.some(({ bank }) => bank !== "general");
+}
+
 /** Puts a number of `bytes` bytes into the processor's state. */
 function setState({ processor }: TestGuest, offset: number, bytes: number, value: bigint): void {
 	for (let at = 0; at < bytes; at += 8)
@@ -195,6 +199,7 @@ function check(
 	guest.vm.written(ram.byteOffset + place, STRIDE);
 	const behind = leaves(instance, codeSize) ? 0 : 1;
 	const base = codeSize === 16 ? CODE : 0;
+	const vectorial = usesVectors(instance);
 	for (let run = 0; run < RUNS; run++) {
 		const registers = Array.from({ length: codeSize === 64 ? 16 : 8 }, (_, n) => randomRegister(n, codeSize, random));
 		// LEAVE takes the stack from EBP, and indirect jumps must stay inside.
@@ -217,8 +222,8 @@ function check(
 			registers: [...registers],
 			flags: eflags,
 			ip: BigInt(place - base),
-			vectors: Array.from({ length: 16 }, () => randomVector(random)),
-			mmx: Array.from({ length: 8 }, () => randomVector(random) & 0xffff_ffff_ffff_ffffn),
+			vectors: Array.from({ length: vectorial ? 16 : 0 }, () => randomVector(random)),
+			mmx: Array.from({ length: vectorial ? 8 : 0 }, () => randomVector(random) & 0xffff_ffff_ffff_ffffn),
 			selectors: [16, 8, 16, 16, 16, 16],
 			stackSize: codeSize,
 			state: (name) => {
@@ -306,7 +311,8 @@ describe.each(ENGINES)("on the %s every instruction does what its meaning says",
 			direct += Number(!leaves(instance, codeSize));
 			compiled += Number(isCompiled(guest, place));
 			if (found.length > 0) mismatches.set(`${family.name} ${encoding.text} ${instance.size} ${instance.rm}`, found);
-			place += STRIDE;
+			// All of it lies in one segment of 64 KiB.
+			place = place + 2 * STRIDE > CODE + 0x10000 ? CODE : place + STRIDE;
 		}
 		expect(Object.fromEntries(mismatches)).toEqual({});
 		expect(count).toBeGreaterThan(500);

@@ -60,26 +60,42 @@ function structuredCode(seed: number, bits: Bits): Uint8Array {
 	return code;
 }
 
-/** Every VEX opcode of the three maps with every prefix and length, before random bytes. */
-function vexCode(seed: number): Uint8Array {
+/** Every VEX opcode of the three maps with every prefix and length and every ModRM.reg, before random bytes. */
+function vexCode(seed: number, bits: Bits): Uint8Array {
 	const random = randomBytes(seed);
-	const count = 3 * 256 * 8 * 4;
+	const count = 3 * 256 * 8 * 16;
 	const code = new Uint8Array(count * MAX_LENGTH).map(random);
 	for (let n = 0; n < count; n++) {
 		let at = n * MAX_LENGTH;
-		const [map, opcode] = [1 + ((n >> 5) % 3), Math.floor(n / 96)];
-		if (random() < 24) code[at++] = PREFIXES[random() % PREFIXES.length]!;
+		const [map, opcode] = [1 + ((n >> 7) % 3), Math.floor(n / 384)];
+		if (random() < 16) code[at++] = PREFIXES[random() % PREFIXES.length]!;
 		// Half of them with vvvv of all ones, so that forms without it are met.
 		const last = (n & 7) | (random() & 1 ? 0x78 : random() & 0x78);
-		if (map === 1 && n & 8) {
+		if (map === 1 && random() & 1) {
 			code[at++] = 0xc5;
-			code[at++] = 0x80 | last;
+			code[at++] = (bits === 64 ? random() & 0x80 : 0x80) | last;
 		} else {
 			code[at++] = 0xc4;
-			code[at++] = (random() & 0x20) | 0xc0 | map;
-			code[at++] = (n & 16 ? 0x80 : 0) | last;
+			code[at++] = (bits === 64 ? random() & 0xe0 : (random() & 0x20) | 0xc0) | map;
+			code[at++] = (random() & 0x80) | last;
 		}
 		code[at] = opcode;
+		code[at + 1] = (code[at + 1]! & 0xc7) | (n & 0x38) | (n & 0x40 ? 0xc0 : 0);
+	}
+	return code;
+}
+
+/** Every opcode of three maps with every mandatory prefix and ModRM.reg, before random bytes. */
+function prefixedCode(seed: number, bits: Bits): Uint8Array {
+	const random = randomBytes(seed);
+	const count = 3 * 256 * 4 * 16;
+	const code = new Uint8Array(count * MAX_LENGTH).map(random);
+	for (let n = 0; n < count; n++) {
+		const prefix = [[], [0x66], [0xf3], [0xf2]][n & 3]!;
+		const map = [[0x0f], [0x0f, 0x38], [0x0f, 0x3a]][(n >> 6) % 3]!;
+		const modrm = (random() & 0xc7) | ((n & 0x1c) << 1) | (n & 0x20 ? 0xc0 : 0);
+		const rex = bits === 64 && random() & 1 ? [0x40 | (random() & 15)] : [];
+		code.set([...prefix, ...rex, ...map, Math.floor(n / 192), modrm], n * MAX_LENGTH);
 	}
 	return code;
 }
@@ -185,7 +201,8 @@ describe("the decoder beside iced", () => {
 		compare(listedCode(RARE64), 64, comparison);
 		for (const bits of [16, 32, 64] as const) {
 			compare(structuredCode(0x1234567 + bits, bits), bits, comparison);
-			compare(vexCode(0x7654321 + bits), bits, comparison);
+			compare(prefixedCode(0x2468ace + bits, bits), bits, comparison);
+			for (const seed of [0x7654321, 0x1357924]) compare(vexCode(seed + bits, bits), bits, comparison);
 			compare(listedCode(RARE), bits, comparison);
 			compare(randomCode(40_000, 0x89abcde + bits), bits, comparison);
 		}

@@ -173,6 +173,7 @@ export function ourView(decoded: Decoded, ip: number, codeSize: 16 | 32 | 64): V
 			case "opcodeReg":
 				return registerName(decoded.rm, width, rex);
 			case "fixed":
+				if (bank !== "general") return `${vectorName(operand)}${operand.register}`;
 				return registerName(operand.register, width);
 			case "fixedSegment":
 				return SEGMENT[operand.register]!;
@@ -202,7 +203,8 @@ export function ourView(decoded: Decoded, ip: number, codeSize: 16 | 32 | 64): V
 					: `${width} ${segmentOf(0)}:${registerName(7, address)}`;
 		}
 	};
-	const operands = instance.operands.map(text);
+	// iced leaves out the XMM0 that an opcode implies.
+	const operands = instance.operands.filter(({ code }) => code !== "XMM0").map(text);
 	const { name } = instance.form.family;
 	if (name === "XLAT") {
 		// Implied, but iced shows it.

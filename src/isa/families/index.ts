@@ -16,6 +16,9 @@ import * as move from "./move.ts";
 import * as multiply from "./multiply.ts";
 import * as nop from "./nop.ts";
 import * as packedInteger from "./packed-integer.ts";
+import * as packedLogic from "./packed-logic.ts";
+import * as packedShift from "./packed-shift.ts";
+import * as packedShuffle from "./packed-shuffle.ts";
 import * as port from "./port.ts";
 import * as random from "./random.ts";
 import * as rotate from "./rotate.ts";
@@ -27,7 +30,10 @@ import * as sseFloatConvert from "./sse-float-convert.ts";
 import * as stack from "./stack.ts";
 import * as string from "./string.ts";
 import * as system from "./system.ts";
+import * as vectorCrypto from "./vector-crypto.ts";
 import * as vectorMove from "./vector-move.ts";
+import * as vectorPermute from "./vector-permute.ts";
+import * as vectorString from "./vector-string.ts";
 import * as x87Arithmetic from "./x87-arithmetic.ts";
 import * as x87Compare from "./x87-compare.ts";
 import * as x87Control from "./x87-control.ts";
@@ -52,6 +58,9 @@ const FILES = [
 	multiply,
 	nop,
 	packedInteger,
+	packedLogic,
+	packedShift,
+	packedShuffle,
 	port,
 	random,
 	rotate,
@@ -70,7 +79,10 @@ const FILES = [
 	fma,
 	x87State,
 	xsave,
+	vectorCrypto,
 	vectorMove,
+	vectorPermute,
+	vectorString,
 ];
 
 /** Every instruction family, in a fixed order: instance numbers follow from it. */

@@ -12,6 +12,7 @@ import { defineMode } from "./mode.ts";
 import { defineSystemHelpers } from "./system-helpers.ts";
 import { defineSystemMode } from "./system-mode.ts";
 import { defineTlb } from "./tlb.ts";
+import { defineVectorPure } from "./vector-pure.ts";
 import { defineVectorState } from "./vector-state.ts";
 import { defineWalk } from "./walk.ts";
 import { defineWide } from "./wide.ts";
@@ -73,6 +74,7 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineX87(core);
 	defineFloat(core);
 	defineVectorState(core);
+	defineVectorPure(core);
 	defineHandlers(core, instructionTable());
 	defineLoop(core);
 	for (const name of EXPORTS) core.m.export(core.fn(name));

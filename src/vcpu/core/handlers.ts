@@ -150,7 +150,10 @@ class InterpreterTarget implements Target {
 			case "selector":
 				return { address: this.st.add(this.rec.load("i32", REC.immediate)), offset: 0 };
 			case "fixed":
-				return { address: this.st, offset: GPRS + operand.register * 8 };
+				return {
+					address: this.st,
+					offset: operand.bank === "vector" ? F.ymm.offset + operand.register * 32 : GPRS + operand.register * 8,
+				};
 			default:
 				assert(false, `operand ${operand.code} is no register`);
 		}
