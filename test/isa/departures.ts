@@ -27,13 +27,6 @@ export const ONLY_ICED: readonly Departure[] = [
 	{ reason: "EVEX, newer than a Pentium III", map: 0, from: 0x62, to: 0x62, where: isVector },
 	{ reason: "XOP, newer", map: 0, from: 0x8f, to: 0x8f, where: (next) => reg(next) !== 0 },
 	{ reason: "VEX, newer", map: 0, from: 0xc4, to: 0xc5, where: isVector },
-	{
-		reason: "x87 transcendentals, not declared yet",
-		map: 0,
-		from: 0xd9,
-		to: 0xd9,
-		where: (next) => [0xf0, 0xf1, 0xf2, 0xf3, 0xf9, 0xfb, 0xfe, 0xff].includes(next),
-	},
 	{ reason: "XABORT and XBEGIN, newer", map: 0, from: 0xc6, to: 0xc7, where: (next) => next === 0xf8 },
 	{ reason: "LKGS, newer", map: 1, from: 0x00, to: 0x00, where: (next, bits) => bits === 64 && reg(next) === 6 },
 	{

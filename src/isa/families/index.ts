@@ -37,6 +37,7 @@ import * as vectorString from "./vector-string.ts";
 import * as x87Arithmetic from "./x87-arithmetic.ts";
 import * as x87Compare from "./x87-compare.ts";
 import * as x87Control from "./x87-control.ts";
+import * as x87Function from "./x87-function.ts";
 import * as x87Move from "./x87-move.ts";
 import * as x87State from "./x87-state.ts";
 import * as xsave from "./xsave.ts";
@@ -72,6 +73,7 @@ const FILES = [
 	x87Arithmetic,
 	x87Compare,
 	x87Control,
+	x87Function,
 	x87Move,
 	sseFloatArithmetic,
 	sseFloatCompare,
