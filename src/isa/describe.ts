@@ -92,7 +92,7 @@ function describeForms(family: Family, forms: readonly Form[]): string {
 	const width = Math.max(...forms.map((form) => form.encoding.text.length)) + 3;
 	const codes = Math.max(...forms.map((form) => form.operandCodes.join(", ").length)) + 3;
 	for (const form of forms) {
-		const words = form.operandCodes.map((code) => operandText(code)).join(", ");
+		const words = form.operandCodes.map((code) => operandText(code, form)).join(", ");
 		const notes = formNotes(form);
 		lines.push(
 			`    ${form.encoding.text.padEnd(width)}${form.operandCodes.join(", ").padEnd(codes)}${words}${notes}`.trimEnd(),
@@ -107,8 +107,11 @@ function describeForms(family: Family, forms: readonly Form[]): string {
 	return lines.join("\n");
 }
 
-function formNotes({ options }: Form): string {
+function formNotes({ options, family }: Form): string {
+	const { size64, feature } = options;
 	const notes = [
+		...(size64 ? [`64 bits in 64-bit mode${size64 === "d64" ? " unless by 66" : ""}`] : []),
+		...(feature && feature !== family.feature ? [`with ${feature}`] : []),
 		...(options.mode === "i64" ? ["not in 64-bit mode"] : []),
 		...(options.mode === "o64" ? ["only in 64-bit mode"] : []),
 		...(options.reg ? [`ModRM.reg ${options.reg.join(" ")}`] : []),
@@ -129,10 +132,11 @@ function facts(family: Family, forms: readonly Form[]): string[] {
 		const once = list(undefinedFlags(32, 1));
 		lines.push(`  Flags undefined  by a count of 0 none, of 1 ${once}, of 2 ${list(undefinedFlags(32, 2))}`);
 	} else lines.push(`  Flags undefined  ${list(undefinedFlags)}`);
+	if (family.feature) lines.push(`  Feature          ${family.feature}`);
 	for (const check of family.checks ?? []) lines.push(`  Check            ${CHECKS[check]}`);
 	if (family.lock)
 		lines.push(`  LOCK             where the destination is memory${family.lockImplied ? "; implied there" : ""}`);
-	if (family.repeat) lines.push("  REP              repeats it up to (E)CX times");
+	if (family.repeat) lines.push("  REP              repeats it up to (R/E)CX times");
 	return lines;
 }
 
@@ -141,25 +145,44 @@ const SIZE_TEXT: Readonly<Record<string, string>> = {
 	w: "16",
 	d: "32",
 	q: "64",
-	v: "16/32",
+	v: "16/32/64",
 	z: "16/32",
-	y: "32",
+	y: "32/64",
+	dq: "128",
+	qq: "256",
+	ss: "32",
+	sd: "64",
+	x: "128/256",
+	ps: "128/256",
+	pd: "128/256",
 };
 
-/** An operand code in the words of the manual's instruction pages. */
-function operandText(code: string): string {
+/** An operand code of a form in the words of the manual's instruction pages. */
+function operandText(code: string, { options, encoding }: Form): string {
+	const words = operandWords(code);
+	if (options.mode === "i64") return words.replaceAll("16/32/64", "16/32");
+	if (!/^.(qq|x|ps|pd)$/.test(code)) return words;
+	const wide = encoding.vex?.l === 1;
+	return words.replace("128/256", wide ? "256" : "128").replace("xmm", wide ? "ymm" : "xmm");
+}
+
+function operandWords(code: string): string {
 	const size = SIZE_TEXT[code.slice(1)] ?? "";
 	switch (code) {
 		case "sIb":
 			return "imm8 sign-extended";
 		case "RvMw":
-			return "r16/32 or m16";
+			return "r16/32/64 or m16";
+		case "RyMb":
+		case "RyMw":
+			return `r32/64 or m${code === "RyMb" ? 8 : 16}`;
 		case "rAX":
+			return "AX/EAX/RAX";
 		case "eAX":
 			return "AX/EAX";
 		case "Mp":
 		case "Ap":
-			return code === "Mp" ? "m16:16/32" : "ptr16:16/32";
+			return code === "Mp" ? "m16:16/32/64" : "ptr16:16/32";
 		case "Ma":
 			return "m16&16/m32&32";
 		case "Sw":
@@ -177,11 +200,21 @@ function operandText(code: string): string {
 		O: "moffs",
 		X: "[rSI]",
 		Y: "[rDI]",
+		B: "r",
+		V: "xmm",
+		W: "xmm/m",
+		U: "xmm",
+		H: "xmm",
+		L: "xmm",
+		P: "mm",
+		Q: "mm/m",
+		N: "mm",
 	};
 	const letter = code[0] ?? "";
 	if (letter === "X" || letter === "Y") return `m${size} at ${letter === "X" ? "DS:rSI" : "ES:rDI"}`;
 	if (letter === "C") return "CRn";
 	if (letter === "D") return "DRn";
+	if ("VUHLPN".includes(letter)) return letters[letter] ?? "";
 	return `${letters[letter] ?? letter}${size}`;
 }
 

@@ -21,8 +21,10 @@ export interface Translation {
 	readonly usermode: number;
 }
 
-function isCanonical(linear: bigint): boolean {
-	return BigInt.asUintN(64, BigInt.asIntN(48, linear)) === linear;
+/** Whether an address is one of 48 bits, or of 57 with 5-level paging. */
+function isCanonical(processor: Processor, linear: bigint): boolean {
+	const width = 64 - processor.get(F.linearShift);
+	return BigInt.asUintN(64, BigInt.asIntN(width, linear)) === linear;
 }
 
 function isLong(processor: Processor): boolean {
@@ -35,7 +37,7 @@ function isLong(processor: Processor): boolean {
  */
 export function translate(processor: Processor, linear: bigint, compat: boolean): Translation {
 	const none = { physicalAddress: NOT_VALID, valid: 0, writeable: compat ? 1 : 0, usermode: 0 };
-	if (isLong(processor) ? !isCanonical(linear) : linear >> 32n !== 0n) return none;
+	if (isLong(processor) ? !isCanonical(processor, linear) : linear >> 32n !== 0n) return none;
 	return processor.attempt(() => {
 		if (processor.call("gvaToTlb", linear, 1, ACCESS.read | ACCESS.system) !== 0) return none;
 		const flags = processor.get(TX.flags, F.tx.offset);
@@ -63,7 +65,7 @@ export function logicalMemOp(processor: Processor, op: MemOp): KvmResult {
 
 	let linear = op.gaddr;
 	const outside = isLong(processor)
-		? [linear, linear + BigInt(op.size - 1)].find((address) => !isCanonical(address))
+		? [linear, linear + BigInt(op.size - 1)].find((address) => !isCanonical(processor, address))
 		: undefined;
 	if (outside !== undefined) return exception(processor, op, () => processor.call("raise", VECTOR.GP, 0));
 	if (!isLong(processor)) linear &= 0xffff_ffffn;

@@ -8,15 +8,15 @@ it("a mnemonic gives forms, flags and meaning", () => {
 
 		  Forms
 		    10 /r      Eb, Gb    r/m8, r8
-		    11 /r      Ev, Gv    r/m16/32, r16/32
+		    11 /r      Ev, Gv    r/m16/32/64, r16/32/64
 		    12 /r      Gb, Eb    r8, r/m8
-		    13 /r      Gv, Ev    r16/32, r/m16/32
+		    13 /r      Gv, Ev    r16/32/64, r/m16/32/64
 		    14 ib      AL, Ib    AL, imm8
-		    15 iz      rAX, Iz   AX/EAX, imm16/32
+		    15 iz      rAX, Iz   AX/EAX/RAX, imm16/32
 		    80 /2 ib   Eb, Ib    r/m8, imm8
-		    81 /2 iz   Ev, Iz    r/m16/32, imm16/32
+		    81 /2 iz   Ev, Iz    r/m16/32/64, imm16/32
 		    82 /2 ib   Eb, Ib    r/m8, imm8   [not in 64-bit mode]
-		    83 /2 ib   Ev, sIb   r/m16/32, imm8 sign-extended
+		    83 /2 ib   Ev, sIb   r/m16/32/64, imm8 sign-extended
 
 		  Flags read       CF
 		  Flags written    AF CF OF PF SF ZF
@@ -36,7 +36,7 @@ it("an encoding gives the forms of that encoding alone", () => {
 		"BTS: Bit test and set
 
 		  Forms
-		    0F BA /5 ib   Ev, Ib   r/m16/32, imm8
+		    0F BA /5 ib   Ev, Ib   r/m16/32/64, imm8
 
 		  Flags read       none
 		  Flags written    CF
