@@ -4,7 +4,6 @@ import {
 	type ApicMessage,
 	type ApicNode,
 	BROADCAST,
-	destinationOf,
 	FIXED,
 	INIT,
 	LOWEST_PRIORITY,
@@ -12,6 +11,8 @@ import {
 	SMI,
 	STARTUP,
 } from "./lapic-bus.ts";
+import { commandOf } from "./lapic-command.ts";
+import { ApicInterrupts, type ApicInterruptsState } from "./lapic-interrupts.ts";
 import {
 	type LocalEffects,
 	type LocalVectorState,
@@ -33,17 +34,12 @@ import {
 	EOI,
 	ESR,
 	FIRST_VECTOR,
-	ICR_ASSERT,
 	ICR_HIGH,
-	ICR_LEVEL,
-	ICR_LOGICAL,
 	ICR_LOW,
 	ICR_WRITABLE,
 	ID,
 	ILLEGAL_REGISTER,
 	INITIAL_COUNT,
-	IRR,
-	ISR,
 	isReadOnly,
 	LAPIC_ADDRESS,
 	LDR,
@@ -58,16 +54,11 @@ import {
 	SVR_RESET,
 	SVR_SUPPRESS_BROADCAST,
 	SVR_WRITABLE,
-	TMR,
-	TO_ALL,
-	TO_OTHERS,
-	TO_SELF,
 	TPR,
 	VERSION,
 	VERSION_VALUE,
 } from "./lapic-registers.ts";
 import { LapicTimer, type LapicTimerState, type TimeStamp } from "./lapic-timer.ts";
-import { VectorSet } from "./lapic-vectors.ts";
 import { isReadableInX2apic, writableInX2apic, X2APIC_FIRST_MSR } from "./lapic-x2apic.ts";
 
 interface Registers {
@@ -85,10 +76,7 @@ interface Registers {
 	icrHigh: number;
 }
 
-export interface LapicState extends Registers {
-	isr: number[];
-	tmr: number[];
-	irr: number[];
+export interface LapicState extends Registers, ApicInterruptsState {
 	local: LocalVectorState;
 	timer: LapicTimerState;
 }
@@ -115,9 +103,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	private readonly moved: ((address: number | undefined) => void) | undefined;
 	private readonly local: LocalVectors;
 	private readonly timer: LapicTimer;
-	private readonly isr = new VectorSet();
-	private readonly tmr = new VectorSet();
-	private readonly irr = new VectorSet();
+	private readonly interrupts = new ApicInterrupts();
 	private state: Registers;
 
 	/**
@@ -164,8 +150,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		if (this.pic !== undefined && this.externalPending()) return this.pic.acknowledge();
 		const vector = this.deliverable();
 		if (vector < 0) return this.state.svr & 0xff;
-		this.irr.delete(vector);
-		this.isr.add(vector);
+		this.interrupts.serve(vector);
 		this.updateInterrupt();
 		return vector;
 	}
@@ -291,9 +276,8 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 
 	private readRegister(register: number): number | undefined {
 		const { state } = this;
-		if (register >= ISR && register < TMR) return this.isr.word(register - ISR);
-		if (register >= TMR && register < IRR) return this.tmr.word(register - TMR);
-		if (register >= IRR && register < ESR) return this.irr.word(register - IRR);
+		const word = this.interrupts.read(register);
+		if (word !== undefined) return word;
 		if (register >= LVT && register < INITIAL_COUNT) return this.local.read(register - LVT);
 		switch (register) {
 			case ID:
@@ -401,9 +385,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	save(): LapicState {
 		return {
 			...this.state,
-			isr: this.isr.save(),
-			tmr: this.tmr.save(),
-			irr: this.irr.save(),
+			...this.interrupts.save(),
 			local: this.local.save(),
 			timer: this.timer.save(),
 		};
@@ -412,9 +394,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	load(state: LapicState): void {
 		const { isr, tmr, irr, local, timer, ...registers } = state;
 		this.state = registers;
-		this.isr.load(isr);
-		this.tmr.load(tmr);
-		this.irr.load(irr);
+		this.interrupts.load({ isr, tmr, irr });
 		this.local.load(local);
 		this.timer.load(timer);
 		this.cpu.taskPriority(this.state.tpr >> 4);
@@ -453,7 +433,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	}
 
 	private resetParts(): void {
-		for (const set of [this.isr, this.tmr, this.irr]) set.clear();
+		this.interrupts.clear();
 		this.local.reset();
 		this.timer.reset();
 	}
@@ -479,18 +459,14 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		return (this.state.base & BASE_ENABLE) !== 0;
 	}
 
-	/** SDM 3A 11.8.3.1. */
 	private get ppr(): number {
-		const { tpr } = this.state;
-		const served = Math.max(0, this.isr.highest()) & 0xf0;
-		return (tpr & 0xf0) >= served ? tpr : served;
+		return this.interrupts.priority(this.state.tpr);
 	}
 
 	/** The vector to deliver now, or -1. */
 	private deliverable(): number {
 		if (!this.enabled || (this.state.svr & SVR_ENABLE) === 0) return -1;
-		const vector = this.irr.highest();
-		return vector >= 0 && (vector & 0xf0) > (this.ppr & 0xf0) ? vector : -1;
+		return this.interrupts.deliverable(this.state.tpr);
 	}
 
 	/** Whether the 8259 asks and its line gets through: the APIC is off, or LINT0 is in ExtINT mode and not masked. */
@@ -506,17 +482,13 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		}
 		// Software-disabled, it takes no interrupts in (SDM 3A 11.4.7.2).
 		if ((this.state.svr & SVR_ENABLE) === 0) return;
-		this.irr.add(vector);
-		if (level) this.tmr.add(vector);
-		else this.tmr.delete(vector);
+		this.interrupts.request(vector, level);
 		this.updateInterrupt();
 	}
 
 	private endOfInterrupt(): void {
-		const vector = this.isr.highest();
+		const vector = this.interrupts.end();
 		if (vector < 0) return;
-		this.isr.delete(vector);
-		if (!this.tmr.has(vector)) return;
 		this.local.served(vector);
 		if ((this.state.svr & SVR_SUPPRESS_BROADCAST) === 0) this.bus.endOfInterrupt(vector);
 	}
@@ -543,36 +515,24 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		this.updateInterrupt();
 	}
 
-	/** Sends what the interrupt command register says (SDM 3A 11.6.1). */
+	/** Sends what the interrupt command register says. */
 	private send(): void {
-		const { icrLow, icrHigh } = this.state;
-		const mode = (icrLow >> 8) & 7;
-		const vector = icrLow & 0xff;
-		if ((mode === FIXED || mode === LOWEST_PRIORITY) && vector < FIRST_VECTOR) {
-			this.raiseError(SEND_ILLEGAL_VECTOR);
-			return;
-		}
-		// INIT level de-assert only synchronises arbitration.
-		if (mode === INIT && (icrLow & (ICR_LEVEL | ICR_ASSERT)) === ICR_LEVEL) return;
-		const message: ApicMessage = {
-			vector,
-			mode,
-			destination: this.extended ? icrHigh : destinationOf(icrHigh),
-			logical: (icrLow & ICR_LOGICAL) !== 0,
-			level: false,
-		};
-		switch ((icrLow >> 18) & 3) {
-			case TO_SELF:
-				if (mode === FIXED) this.sendToSelf(vector);
+		const command = commandOf(this.state.icrLow, this.state.icrHigh, this.extended);
+		switch (command.to) {
+			case "self":
+				this.accept(command.vector, false);
 				break;
-			case TO_ALL:
-				this.bus.broadcast(message, undefined);
+			case "all":
+				this.bus.broadcast(command.message, undefined);
 				break;
-			case TO_OTHERS:
-				this.bus.broadcast(message, this);
+			case "others":
+				this.bus.broadcast(command.message, this);
+				break;
+			case "destination":
+				this.bus.send(command.message);
 				break;
 			default:
-				this.bus.send(message);
+				if (command.error !== 0) this.raiseError(command.error);
 				break;
 		}
 	}
