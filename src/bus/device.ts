@@ -13,6 +13,11 @@ export interface Device<State = unknown> {
 	readonly sizes: readonly AccessSize[];
 	read(offset: number, size: AccessSize): number;
 	write(offset: number, size: AccessSize, value: number): void;
+	/**
+	 * Many reads of one register at once: fills `into` as so many reads of `size` bytes would, least significant byte first.
+	 * @returns false where the device has no quicker way; nothing has happened then. Absent: it never has.
+	 */
+	readMany?(offset: number, size: AccessSize, into: Uint8Array): boolean;
 	/** Power-on state. May be called repeatedly. */
 	reset(): void;
 	/** The whole state as plain JSON data. */

@@ -2,7 +2,7 @@ import { assert } from "../base/errors.ts";
 import type { AccessSize, Device } from "./device.ts";
 
 /** What the bus needs of a device. */
-export type BusTarget = Pick<Device, "name" | "sizes" | "read" | "write">;
+export type BusTarget = Pick<Device, "name" | "sizes" | "read" | "readMany" | "write">;
 
 /** A device's place on a bus: inclusive address range, and the device's own offset of the first byte. */
 export interface BusMapping {
@@ -130,6 +130,14 @@ export class RangeBus {
 			}
 		}
 		return this.readPieces(address, size);
+	}
+
+	/** Many reads of one address; see {@link Device.readMany}. */
+	readMany(address: number, size: AccessSize, into: Uint8Array): boolean {
+		const entry = this.find(address);
+		if (entry?.device.readMany === undefined || (entry.widths & size) === 0 || address + size - 1 > entry.last)
+			return false;
+		return entry.device.readMany(address - entry.base + entry.offset, size, into);
 	}
 
 	/** One write as the processor does it; bits of `value` beyond `size` are ignored. */

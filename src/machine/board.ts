@@ -5,6 +5,8 @@ import type { MmioAccess } from "../bus/mmio-bus.ts";
 export interface Ports {
 	read(port: number, size: AccessSize): number;
 	write(port: number, size: AccessSize, value: number): void;
+	/** Many reads of one port at once; false where they have to be done one by one, or absent. */
+	readMany?(port: number, size: AccessSize, into: Uint8Array): boolean;
 }
 
 /** Memory addresses that processors leave to others. */

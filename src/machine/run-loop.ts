@@ -191,10 +191,11 @@ export class RunLoop {
 		else portWords[0] = ports.read(port, size as AccessSize);
 	}
 
-	/** A REP INS: as many reads of one port. (Each element of a REP OUTS is an exit of its own.) */
+	/** A REP INS: as many reads of one port. */
 	private portBatch(): void {
 		const { ports } = this.parts.board;
 		const { size, port, count, portData, portHalves, portWords } = this.parts.vcpu.exit;
+		if (ports.readMany?.(port, size as AccessSize, portData.subarray(0, count * size))) return;
 		const elements = size === 1 ? portData : size === 2 ? portHalves : portWords;
 		for (let n = 0; n < count; n++) elements[n] = ports.read(port, size as AccessSize);
 	}

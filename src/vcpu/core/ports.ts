@@ -133,18 +133,31 @@ function portExit(
 	F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
 }
 
-/** One exit per element, each with its own: KVM's rule for REP OUTS. */
+/** One exit per element, each with its own: KVM's rule for REP OUTS. Where the host takes port accesses at once, there is none. */
 function defineOuts(core: Core): void {
 	defineStringLoop(
 		core,
 		"string_outs_allowed",
 		{ source: true, destination: false },
-		({ f, st, rec, segment, width, si }, status) => {
+		({ f, st, rec, segment, width, si, done, allowed, repeat }, status) => {
 			f.set(status, call(core.fn("loadAt"), st, rec, segment, si, width));
 			f.if(status.eqz(), () => {
-				F.portData.set(f, st, F.data.of(st).and(elementMask(width)));
+				const value = f.let(F.data.of(st).and(elementMask(width)));
 				watchPort(core, f, st, portNumber(st), width);
-				portExit(core, f, st, rec, OUT, portNumber(st), width, i32(1));
+				f.if(
+					F.portHost.of(st).ne(0),
+					() => {
+						// The host sees the elements before this one as retired, and may shorten the budget.
+						F.budget.set(f, st, F.budget.of(st).sub(done));
+						f.call(core.fn("portWrite"), st, portNumber(st), width, value.wrap());
+						F.budget.set(f, st, F.budget.of(st).add(done));
+						f.if(repeat, () => f.set(allowed, iterationsAllowed(st)));
+					},
+					() => {
+						F.portData.set(f, st, value);
+						portExit(core, f, st, rec, OUT, portNumber(st), width, i32(1));
+					},
+				);
 			});
 		},
 		({ f }, _room, n) => f.set(n, 0),
