@@ -101,6 +101,8 @@ export interface Encoding {
 	readonly address: Address | undefined;
 }
 
+const BIT_OFFSET = /^BT[CRS]?$/;
+
 const table = instructionTable();
 const decoder = new Decoder(table);
 
@@ -113,7 +115,10 @@ export function instances(): Map<string, Instance> {
 		if (options.mode === "i64" || EXCLUDED.test(family.name) || checks.includes("cpl0")) continue;
 		if (operands.some(({ kind }) => ["sreg", "fixedSegment", "creg", "dreg", "farPointer"].includes(kind))) continue;
 		if (form.sized && size === 32 && options.size64 !== undefined) continue;
-		if (instance.meaning.helper?.name.match(/Far$/)) continue;
+		// Far transfers depend on descriptors; an indirect call that faults has stored its return address already.
+		if (operands.some(({ code }) => code === "Mp") || /^CALL FF/.test(`${family.name} ${encoding.text}`)) continue;
+		// Branches are always 64 bits wide (SDM 2 table A-1, f64).
+		if (form.sized && size !== 64 && options.size64 === "f64") continue;
 		const name = `${family.name} ${encoding.text} ${form.operandCodes.join(",")} ${form.sized ? size : "-"} ${rm}`;
 		found.set(name, instance);
 	}
@@ -129,6 +134,10 @@ export function encodings(name: string, instance: Instance): Encoding[] {
 		const encoding = encode(name, instance, random, offset);
 		const bytes = Uint8Array.from(encoding.bytes);
 		const decoded = decoder.decode(bytes, 0, bytes.length, 64);
+		// A bit offset cannot be an address as well.
+		const { address } = encoding;
+		if (BIT_OFFSET.test(instance.form.family.name) && (address?.base === decoded.reg || address?.index === decoded.reg))
+			continue;
 		if (decoded.status === "ok" && decoded.instance === instance && decoded.length === bytes.length)
 			found.push(encoding);
 	}
@@ -198,6 +207,7 @@ function encode(name: string, instance: Instance, random: Random, offset: number
 		// Branches land in the code page, or on both sides of it.
 		else if (kind === "relative" && immediateBytes > 1)
 			bytes.push(random.below(256), random.below(16), ...new Array<number>(immediateBytes - 2).fill(0));
+		else if (kind === "relative") bytes.push(random.chance(50) ? random.below(0x70) : 0x80 + random.below(0x60));
 		else for (let n = 0; n < immediateBytes; n++) bytes.push(random.below(256));
 	}
 	if (fixup >= 0) {
@@ -345,7 +355,7 @@ export function state(encoding: Encoding, n: number, into: Uint32Array): void {
 		const locked = bytes[0] === 0xf0 || /^(XCHG|CMPXCHG\d+B)$/.test(family.name);
 		const aligned = locked || random.chance(80) ? 63 : 0;
 		if (target === 0) target = DATA + 0x300 + (random.below(0x800) & ~aligned);
-		if (/^BT[CRS]?$/.test(family.name) && instance.operands[1]?.kind === "reg")
+		if (BIT_OFFSET.test(family.name) && instance.operands[1]?.kind === "reg")
 			register(decoded.reg, random.below(0x1000) - 0x800);
 		if (instance.form.options.vsib) {
 			const wide = /GATHERQ/.test(family.name);

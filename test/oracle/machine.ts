@@ -134,7 +134,10 @@ export class OracleMachine {
 		do {
 			processor.setBudget(1);
 			const result = this.guest.vcpu.run();
-			assert(result === 0 && this.guest.vcpu.exit.reason === EXIT_REASON.budget, `exit ${this.guest.vcpu.exit.reason}`);
+			assert(
+				result === 0 && this.guest.vcpu.exit.reason === EXIT_REASON.budget,
+				`${Buffer.from(bytes).toString("hex")}: exit ${this.guest.vcpu.exit.reason}`,
+			);
 		} while (repeats && processor.get(F.cpl) === 3 && processor.get(F.rip) === start);
 		const flags = processor.call("readFlags");
 		this.take(state);
