@@ -188,7 +188,8 @@ class Evaluation {
 		const stores = meaning.stores
 			.filter((store) => store.kind !== "operand" || !store.when || this.value(store.when))
 			.map((store) => this.stored(store));
-		const writes = meaning.writes.map(({ operand, value, high }) => ({
+		const done = meaning.writes.filter(({ when }) => !when || this.value(when));
+		const writes = done.map(({ operand, value, high }) => ({
 			...this.place(operand),
 			value: this.value(value),
 			width: value.width,

@@ -96,8 +96,8 @@ class MeaningText {
 				this.say(`${this.place(store.segment, store.offset, store.value.width)} ← ${value}`);
 			else this.say(`stack${store.value.width}[${store.delta}] ← ${value}`);
 		}
-		for (const { operand, value, high } of writes)
-			this.say(`${this.operand(operand)} ← ${high ? `${this.top(high)} : ` : ""}${this.top(value)}`);
+		for (const { operand, value, high, when } of writes)
+			this.say(`${this.operand(operand)} ← ${high ? `${this.top(high)} : ` : ""}${this.top(value)}`, when);
 		for (const { register, high, value } of registers)
 			this.say(`${registerName(register, value.width, high)} ← ${this.top(value)}`);
 		this.stackPointer();

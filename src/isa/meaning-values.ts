@@ -12,7 +12,8 @@ export function* meaningValues(meaning: Meaning): Generator<Expr> {
 		yield store.value;
 		if (store.kind === "operand" && store.high) yield store.high;
 	}
-	for (const { value, high } of writes) {
+	for (const { value, high, when } of writes) {
+		if (when) yield when;
 		yield value;
 		if (high) yield high;
 	}

@@ -74,7 +74,13 @@ export interface Meaning {
 	 * Register operands. Of a vector register, a value narrower than 128 bits leaves the bits above alone; `high` goes into
 	 * bits 255:128, which without it stay as they are.
 	 */
-	readonly writes: { readonly operand: number; readonly value: Expr; readonly high?: Expr | undefined }[];
+	readonly writes: {
+		readonly operand: number;
+		readonly value: Expr;
+		readonly high?: Expr | undefined;
+		/** All of the register stays as it is where this does not hold. */
+		readonly when?: Expr | undefined;
+	}[];
 	readonly registers: { readonly register: number; readonly high: boolean; readonly value: Expr }[];
 	flags: FlagUpdate | undefined;
 	jump: { readonly target: Expr; readonly when: Expr | undefined } | undefined;
@@ -206,11 +212,14 @@ export class Semantics {
 		return new Expr(16, { kind: "immediate", operand: index + 1, signed: false });
 	}
 
-	/** Gives operand `index` a new value; where `when` does not hold, memory is not stored to, and need not be writable. */
+	/**
+	 * Gives operand `index` a new value; where `when` does not hold, a register stays as it is, and memory is not stored to and need
+	 * not be writable.
+	 */
 	write(index: number, value: Expr, when?: Expr): void {
 		assert(value.width === this.width(index), `operand ${index} takes ${this.width(index)} bits, not ${value.width}`);
 		if (!this.isMemory(index)) {
-			this.result.writes.push({ operand: index, value: when ? when.select(value, this.read(index)) : value });
+			this.result.writes.push({ operand: index, value, when });
 			return;
 		}
 		for (const load of this.result.loads)

@@ -176,12 +176,13 @@ export function emitInstruction(
 		if (meaning.floats.length > 0) target.commitFloat();
 		// All values first: a commit must not change what another one reads.
 		const writes = meaning.writes.map(
-			({ operand, value, high }) =>
+			({ operand, value, high, when }) =>
 				[
 					operandOf(instance, operand),
 					value.width,
 					f.let(printer.print(value)),
 					high && f.let(printer.print(high)),
+					when && f.let(printer.print(when)),
 				] as const,
 		);
 		const registers = meaning.registers.map((entry) => [entry, f.let(printer.print(entry.value))] as const);
@@ -190,7 +191,11 @@ export function emitInstruction(
 		if (meaning.flags) target.setFlags(meaning.flags, printer);
 		if (meaning.stackDelta !== 0 || extra) target.moveStack(meaning.stackDelta, extra, meaning.stackFromFrame);
 		for (const [{ register, high, value }, local] of registers) target.setRegister(register, value.width, high, local);
-		for (const [operand, width, local, high] of writes) target.writeRegister(operand, local, width, high);
+		for (const [operand, width, local, high, when] of writes) {
+			const write = (): void => target.writeRegister(operand, local, width, high);
+			if (when) f.if(when, write);
+			else write();
+		}
 	};
 	if (meaning.jump && jumpTarget) {
 		target.jump(jumpTarget, meaning.jump.target.width, jumpWhen, () => {

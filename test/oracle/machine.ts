@@ -1,9 +1,9 @@
 import { assert } from "../../src/base/errors.ts";
 import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
 import { ERROR_CODE_VECTORS } from "../../src/vcpu/core/fault.ts";
-import { ATTR, BLOCK, F, type Field, GPRS, KEY, STATE_SIZE } from "../../src/vcpu/layout.ts";
+import { ATTR, F, type Field, GPRS, STATE_SIZE } from "../../src/vcpu/layout.ts";
 import { type EngineName, TestGuest } from "../support/engine.ts";
-import { CODE, DATA, type Encoding, NO_FAULT, PAGE, pattern, STATE, STRIDE, USER_FLAGS, WORDS } from "./cases.ts";
+import { CODE, DATA, type Encoding, NO_FAULT, PAGE, pattern, STATE, STRIDE, USER_FLAGS } from "./cases.ts";
 
 /** Physical addresses; cases see two of these pages, at the addresses that cases.ts says. */
 const PHYSICAL = { tables: 0x1000, system: 0x8000, data: 0x10000, firstCode: 0x40000 };
@@ -32,8 +32,6 @@ export class OracleMachine {
 	/** Offsets in the code page that hold instructions. */
 	private readonly used = new Set<number>();
 	private userMode = false;
-	/** Cases that ran compiled code. */
-	compiled = 0;
 
 	static async create(engine: EngineName): Promise<OracleMachine> {
 		return new OracleMachine(
@@ -153,19 +151,6 @@ export class OracleMachine {
 		return this.data;
 	}
 
-	/** Whether an instruction has been compiled. */
-	isCompiled({ offset }: Encoding): boolean {
-		const { guest } = this;
-		const { code } = guest.processor;
-		const at = guest.ram.byteOffset + this.page + offset;
-		for (const flat of [0, KEY.flat])
-			for (const big of [0, KEY.stack32]) {
-				const block = code.find(at, KEY.long | KEY.user | flat | big);
-				if (block !== 0 && code.words[(block + BLOCK.unit.offset) >> 2] !== 0) return true;
-			}
-		return false;
-	}
-
 	private enterUserMode(): void {
 		const { processor } = this.guest;
 		processor.setSegment(1, CODE_SELECTOR, 0n, 0xffffffffn, USER_CODE);
@@ -231,5 +216,3 @@ export class OracleMachine {
 		state[STATE.flags] = word(16, 0) & USER_FLAGS & ~undefinedFlags;
 	}
 }
-
-export { WORDS };

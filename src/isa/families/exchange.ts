@@ -41,13 +41,12 @@ export const CMPXCHG = family("CMPXCHG", "Compare and exchange", {
 		const [value, source] = [x.read(0), x.read(1)];
 		const accumulator = x.register(RAX, value.width);
 		const equal = accumulator.eq(value);
-		// Memory is stored to either way (SDM 2A CMPXCHG).
-		x.write(0, equal.select(source, value));
-		// Where the destination is the accumulator itself, it takes the source.
-		const kept = x.isMemory(0) ? accumulator : x.registerNumber(0).eq(RAX).select(source, accumulator);
+		// Memory is stored to either way (SDM 2A CMPXCHG); a register is not touched, its upper half included.
+		if (x.isMemory(0)) x.write(0, equal.select(source, value));
+		else x.write(0, source, equal);
 		// It is written only where it differs: of 64 bits the upper half stays otherwise.
 		if (value.width === 32) x.setRegister(RAX, equal.select(x.register(RAX, 64), value.zext(64)));
-		else x.setRegister(RAX, equal.select(kept, value));
+		else x.setRegister(RAX, equal.select(accumulator, value));
 		x.flags("sub", accumulator, value);
 	},
 });
@@ -71,8 +70,11 @@ export const CMPXCHG8B = family("CMPXCHG8B", "Compare and exchange 8 bytes", {
 		const replacement = x.register(RCX, 32).zext(64).shl(32).or(x.register(RBX, 32).zext(64));
 		const equal = expected.eq(value);
 		x.write(0, equal.select(replacement, value));
-		x.setRegister(RAX, value.trunc(32));
-		x.setRegister(RDX, value.shrU(32).trunc(32));
+		for (const [register, part] of [
+			[RAX, value.trunc(32)],
+			[RDX, value.shrU(32).trunc(32)],
+		] as const)
+			x.setRegister(register, equal.select(x.register(register, 64), part.zext(64)));
 		x.setFlags({ zf: equal });
 	},
 });
