@@ -1,3 +1,4 @@
+import { FLOAT_FUNCTIONS, type FloatFunction } from "../../isa/float.ts";
 import { instructionTable } from "../../isa/index.ts";
 import { PURE } from "../../isa/pure.ts";
 import { defineCodePages } from "./code-pages.ts";
@@ -5,6 +6,7 @@ import { Core } from "./core.ts";
 import { defineFaults } from "./fault.ts";
 import { defineFlags } from "./flags.ts";
 import { defineFloat } from "./float/build.ts";
+import { floatCallee } from "./float/packed.ts";
 import { defineHandlers } from "./handlers.ts";
 import { defineLoop } from "./loop.ts";
 import { defineChecks, defineMemory } from "./memory.ts";
@@ -79,6 +81,7 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineLoop(core);
 	for (const name of EXPORTS) core.m.export(core.fn(name));
 	// Compiled code calls them.
-	for (const name of Object.keys(PURE)) if (core.has(`pure_${name}`)) core.m.export(core.fn(`pure_${name}`));
+	for (const name of Object.keys(PURE)) core.m.export(core.fn(`pure_${name}`));
+	for (const name of Object.keys(FLOAT_FUNCTIONS)) core.m.export(core.fn(floatCallee(name as FloatFunction)));
 	return core.m.encode();
 }

@@ -3,6 +3,7 @@ import { type Decoded, RIP_RELATIVE } from "../../isa/decoder.ts";
 import type { Expr, Flag, StateName, Width } from "../../isa/expr.ts";
 import type { Check } from "../../isa/family.ts";
 import { conditionFor, type FlagKind, flagRule, packFlags } from "../../isa/flags.ts";
+import type { FloatFunction } from "../../isa/float.ts";
 import type { Operand } from "../../isa/operand.ts";
 import type { PureName } from "../../isa/pure.ts";
 import { RBP, RSP, SEGMENT } from "../../isa/registers.ts";
@@ -17,6 +18,7 @@ import { ACCESS, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import { passes, type UnitInstruction } from "./discover.ts";
 import { changesFlags, type FlagKnowledge, readsFlags } from "./flag-knowledge.ts";
 import { operandNumber, registerPlace } from "./register-use.ts";
+import { printFloat } from "./unit-float.ts";
 import type { UnitFrame } from "./unit-frame.ts";
 import { UnitMemory } from "./unit-memory.ts";
 
@@ -375,21 +377,14 @@ export class CompiledTarget implements Target {
 		return this.frame.imports.get(`pure_${name}`);
 	}
 
-	float(): Ex {
-		assert(false, "vectors are interpreted");
+	float(name: FloatFunction, args: readonly Ex[]): Ex {
+		return printFloat(this.frame, name, args);
 	}
 
-	beginFloat(): void {
-		assert(false, "vectors are interpreted");
-	}
-
-	endFloat(): void {
-		assert(false, "vectors are interpreted");
-	}
-
-	commitFloat(): void {
-		assert(false, "vectors are interpreted");
-	}
+	/** An operation is complete with its flags: {@link floatInPlace}. */
+	beginFloat(): void {}
+	endFloat(): void {}
+	commitFloat(): void {}
 
 	fault(_vector: number, _errorCode: number | undefined, when: Ex | undefined): void {
 		assert(when, "instructions that always fault are interpreted");

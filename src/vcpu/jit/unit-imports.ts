@@ -1,11 +1,13 @@
 import { assert } from "../../base/errors.ts";
 import { children, type Expr } from "../../isa/expr.ts";
+import { FLOAT_FUNCTIONS } from "../../isa/float.ts";
 import { meaningValues } from "../../isa/meaning-values.ts";
-import { PURE, type PureName } from "../../isa/pure.ts";
+import { PURE } from "../../isa/pure.ts";
 import type { Instance } from "../../isa/table.ts";
 import type { Callee } from "../../wasm/expression.ts";
 import type { ModuleBuilder } from "../../wasm/module.ts";
 import type { ValueType } from "../../wasm/opcodes.ts";
+import { floatCallee } from "../core/float/packed.ts";
 import { handlerIndex } from "../core/handlers.ts";
 import { typeOf } from "../print-expr.ts";
 import type { Processor } from "../processor.ts";
@@ -21,20 +23,30 @@ const SIGNATURES = {
 } as const satisfies Record<string, readonly [readonly ValueType[], readonly ValueType[]]>;
 export type UnitCall = keyof typeof SIGNATURES;
 
-const pureUses = new WeakMap<Instance, ReadonlySet<PureName>>();
+type Call = readonly [name: string, params: readonly ValueType[], result: ValueType];
 
-/** Functions of values that an instruction's meaning names. */
-function pureNames(instance: Instance): ReadonlySet<PureName> {
-	const known = pureUses.get(instance);
+const callsOf = new WeakMap<Instance, readonly Call[]>();
+
+/** Functions of the core that an instruction's meaning names. */
+function instanceCalls(instance: Instance): readonly Call[] {
+	const known = callsOf.get(instance);
 	if (known) return known;
-	const names = new Set<PureName>();
+	const calls: Call[] = [];
 	const visit = (expr: Expr): void => {
-		if (expr.node.kind === "pure") names.add(expr.node.name);
+		const { node } = expr;
+		if (node.kind === "pure") {
+			const { params, result } = PURE[node.name];
+			calls.push([`pure_${node.name}`, params.map(typeOf), typeOf(result)]);
+		} else if (node.kind === "float") {
+			const { params, result } = FLOAT_FUNCTIONS[node.name];
+			calls.push([floatCallee(node.name), ["i32", ...params.map(typeOf)], typeOf(result)]);
+		}
 		for (const child of children(expr)) visit(child);
 	};
 	for (const value of meaningValues(instance.meaning)) visit(value);
-	pureUses.set(instance, names);
-	return names;
+	for (const value of instance.meaning.floats) visit(value);
+	callsOf.set(instance, calls);
+	return calls;
 }
 
 /** What a unit calls. A module's imports come before its functions, so all are named before it is printed. */
@@ -58,7 +70,7 @@ export class UnitImports {
 				const { instance } = decoded;
 				if (!instance) return;
 				if (terminator.kind === "handler" && n === instructions.length - 1) this.addHandler(instance);
-				else for (const name of pureNames(instance)) this.addPure(name);
+				else for (const [name, params, result] of instanceCalls(instance)) this.add(name, params, [result]);
 			});
 		}
 	}
@@ -71,11 +83,6 @@ export class UnitImports {
 
 	private addHandler(instance: Instance): void {
 		this.add(handlerName(instance), ["i32", "i32"], ["i32"], this.processor.table.get(handlerIndex(instance)));
-	}
-
-	private addPure(name: PureName): void {
-		const { params, result } = PURE[name];
-		this.add(`pure_${name}`, params.map(typeOf), [typeOf(result)]);
 	}
 
 	/** A function of the core by its name. */

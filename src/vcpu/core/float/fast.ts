@@ -18,7 +18,7 @@ function inexactKnown({ mxcsr }: FloatCode): Ex {
 }
 
 /** Whether the magnitude of `x` lies above the smallest normal number and below infinity. */
-function isPlain(format: Format, x: Ex): Ex {
+export function isPlain(format: Format, x: Ex): Ex {
 	const first = (format.minNormal << 1n) + 1n;
 	const end = format.infinity << 1n;
 	return format

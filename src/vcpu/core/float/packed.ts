@@ -12,7 +12,7 @@ import { FUSED } from "./fused.ts";
 type Doubt = (lanes: Lanes, result: Local, ...operands: Local[]) => Ex;
 
 /** Native vector arithmetic on one format. */
-class Lanes {
+export class Lanes {
 	readonly format: Format;
 	readonly shape: "f32x4" | "f64x2";
 	readonly count: number;
@@ -88,12 +88,41 @@ const rootDoubt: Doubt = (lanes, result, a) =>
 const choiceDoubt: Doubt = (lanes, _result, a, b) =>
 	or(lanes.denormal(a), lanes.denormal(b), lanes.nan(a), lanes.nan(b));
 
-/** What is special about a packed function: native arithmetic, and in doubt the function of each lane. */
-interface PackedOptions {
-	/** Lanes' result by native arithmetic, where `doubt` has no say and, unless `exact`, PE is known. */
-	readonly native?: (lanes: Lanes, f: FunctionBuilder, operands: Local[]) => Ex;
-	readonly doubt?: Doubt;
+/** Lanes' result by native arithmetic, where `doubt` has no say and, unless `exact`, PE is known. */
+interface NativePacked {
+	readonly native: (lanes: Lanes, operands: readonly Ex[]) => Ex;
+	readonly doubt: Doubt;
 	readonly exact?: boolean;
+}
+
+const same = (op: string, doubt: Doubt): NativePacked => ({
+	native: (lanes, operands) => lanes.op(op, ...operands),
+	doubt,
+});
+// Theirs chooses the first operand where the second is not less: the other way round.
+const choice = (op: "pmin" | "pmax"): NativePacked => ({
+	native: (lanes, [a, b]) => lanes.op(op, b!, a!),
+	doubt: choiceDoubt,
+	exact: true,
+});
+
+/** Packed operations that native arithmetic can do, in both formats. */
+export const NATIVE_PACKED: Readonly<Record<string, NativePacked>> = {
+	add: same("add", sumDoubt),
+	sub: same("sub", sumDoubt),
+	mul: same("mul", productDoubt),
+	div: same("div", quotientDoubt),
+	sqrt: same("sqrt", rootDoubt),
+	addsub: {
+		native: (lanes, [a, b]) => lanes.op("add", a!, simd("v128.xor", [b!, evenSigns(lanes)])),
+		doubt: sumDoubt,
+	},
+	min: choice("pmin"),
+	max: choice("pmax"),
+};
+
+/** What is special about a packed function: the function of each lane takes more. */
+interface PackedOptions {
 	/** Bits for the function on single numbers behind its operands, by lane. */
 	readonly last?: (lane: number) => readonly Arg[];
 }
@@ -112,19 +141,19 @@ function definePacked(core: Core, name: string, scalar: string, options: PackedO
 				const st = f.param(0);
 				const operands = params.map((_, n) => f.param(n + 1));
 				const vectors = operands.filter(({ type }) => type === "v128");
-				const { native, doubt, exact, last } = options;
-				if (native && doubt) {
+				const native = NATIVE_PACKED[name];
+				if (native) {
 					const fast = (): void => {
-						const result = f.let(native(lanes, f, operands));
-						f.returnIf(simd("v128.any_true", [doubt(lanes, result, ...vectors)]).eqz(), result);
+						const result = f.let(native.native(lanes, operands));
+						f.returnIf(simd("v128.any_true", [native.doubt(lanes, result, ...vectors)]).eqz(), result);
 					};
-					if (exact) fast();
+					if (native.exact) fast();
 					else f.if(F.mxcsr.of(st).and(INEXACT_KNOWN.mask).eq(INEXACT_KNOWN.value), fast);
 				}
 				const result = f.local("v128", v128(0n));
 				for (let n = 0; n < lanes.count; n++) {
 					const args = operands.map((x) => (x.type === "v128" ? lanes.lane(x, n) : x));
-					const value = call(core.fn(`${format.name}_${scalar}`), st, ...args, ...(last?.(n) ?? []));
+					const value = call(core.fn(`${format.name}_${scalar}`), st, ...args, ...(options.last?.(n) ?? []));
 					f.set(result, lanes.withLane(result, n, value));
 				}
 				f.return(result);
@@ -135,29 +164,8 @@ function definePacked(core: Core, name: string, scalar: string, options: PackedO
 
 /** The functions of FLOAT_FUNCTIONS on vectors of numbers, from those on single ones. */
 export function definePackedFloat(core: Core): void {
-	for (const [name, doubt] of [
-		["add", sumDoubt],
-		["sub", sumDoubt],
-		["mul", productDoubt],
-		["div", quotientDoubt],
-		["sqrt", rootDoubt],
-	] as const)
-		definePacked(core, name, name, { native: (lanes, _, operands) => lanes.op(name, ...operands), doubt });
-	definePacked(core, "addsub", "sum", {
-		native: (lanes, _, [a, b]) => lanes.op("add", a!, simd("v128.xor", [b!, evenSigns(lanes)])),
-		doubt: sumDoubt,
-		last: (n) => [1 - (n & 1)],
-	});
-	// Theirs chooses the first operand where the second is not less: the other way round.
-	for (const [name, native] of [
-		["min", "pmin"],
-		["max", "pmax"],
-	] as const)
-		definePacked(core, name, name, {
-			native: (lanes, _, [a, b]) => lanes.op(native, b!, a!),
-			doubt: choiceDoubt,
-			exact: true,
-		});
+	for (const name of ["add", "sub", "mul", "div", "sqrt", "min", "max"] as const) definePacked(core, name, name);
+	definePacked(core, "addsub", "sum", { last: (n) => [1 - (n & 1)] });
 	definePacked(core, "cmp", "cmp");
 	definePacked(core, "round", "roundTo");
 	const { negateProduct, negateAddend } = FUSED;
