@@ -139,6 +139,40 @@ describe("the instruction table", () => {
 		);
 	});
 
+	it("decodes no instruction whose feature is missing, and shows what was there before it", () => {
+		const all = new Decoder(instructionTable());
+		const none = new Decoder(instructionTable(), new Set());
+		const name = (decoder: Decoder, code: string, bits: 32 | 64 = 32): string | undefined =>
+			decoder.decode(Buffer.from(code, "hex"), 0, code.length / 2, bits).form?.family.name;
+		expect(["f30fbdc1", "f30fbcc1", "f30fb8c1", "0f38f003"].map((code) => name(all, code))).toEqual([
+			"LZCNT",
+			"TZCNT",
+			"POPCNT",
+			"MOVBE",
+		]);
+		expect(["f30fbdc1", "f30fbcc1", "f30fb8c1", "0f38f003"].map((code) => name(none, code))).toEqual([
+			"BSR",
+			"BSF",
+			undefined,
+			undefined,
+		]);
+		expect([name(none, "9f"), name(none, "9f", 64), name(all, "9f", 64)]).toEqual(["LAHF", undefined, "LAHF"]);
+	});
+
+	it("takes 90 for NOP, with REX.B for XCHG and with F3 for PAUSE", () => {
+		const decoder = new Decoder(instructionTable());
+		const name = (code: string): string | undefined =>
+			decoder.decode(Buffer.from(code, "hex"), 0, code.length / 2, 64).form?.family.name;
+		expect(["90", "4890", "4190", "4990", "f390", "f34190"].map(name)).toEqual([
+			"NOP",
+			"NOP",
+			"XCHG",
+			"XCHG",
+			"PAUSE",
+			"PAUSE",
+		]);
+	});
+
 	it("takes at most 15 bytes for an instruction, prefixes included", () => {
 		const decoder = new Decoder(instructionTable());
 		const decode = (code: string) => decoder.decode(Buffer.from(code, "hex"), 0, code.length / 2, 32);
