@@ -296,6 +296,8 @@ export class Vm {
 			acknowledge: () => host.acknowledge(),
 			msr: (isWrite: boolean, index: number, value: bigint) => host.msr(isWrite, index, value),
 			bus: this.bus.isEmpty ? given : this.bus.before(given),
+			...(host.taskPriority ? { taskPriority: host.taskPriority.bind(host) } : {}),
+			...(host.ferr ? { ferr: host.ferr.bind(host) } : {}),
 			...(host.port ? { port: this.bus.beforePorts(host.port.bind(host)) } : {}),
 		};
 		this.hosts.push({ own, given });

@@ -74,6 +74,7 @@ export class Chassis {
 			acknowledge: tracedVectors(() => chassis().pc.interrupts.lapic.acknowledge(), trace),
 			msr: (isWrite, index, value) => chassis().msr(isWrite, index, value),
 			taskPriority: (value) => chassis().setTaskPriority(value),
+			ferr: () => chassis().pc.isa.coprocessor.error(),
 			port: (isWrite, port, size, value) => chassis().loop.portAccess(isWrite, port, size, value),
 		});
 		assert(typeof vcpu !== "string", "the vCPU");
@@ -111,6 +112,7 @@ export class Chassis {
 				nmi: () => processor.nmi(),
 				taskPriority: (value) => processor.setTaskPriority(value),
 				timeStamp: () => processor.timeStamp(),
+				ignoreFpuErrors: () => processor.ignoreFpuErrors(),
 				a20: (open) => processor.setA20(open),
 			},
 			romStore: (address, data) => host.romWrites.record(romWriteOf(processor, address, data, pc.romName(address))),

@@ -6,6 +6,7 @@ import { SEGMENT, VECTOR } from "../isa/registers.ts";
 import { CodeSpace } from "./code-space.ts";
 import { controlBits } from "./core/feature-bits.ts";
 import { loadCore } from "./core/load.ts";
+import { FSW } from "./core/x87/format.ts";
 import { cpuidOf, DEFAULT_CPU } from "./cpu-models.ts";
 import { CPUID_ENTRY_SIZE, type CpuidEntry, encodeCpuid, featuresIn, findCpuid } from "./cpuid.ts";
 import {
@@ -418,6 +419,11 @@ export class Processor {
 	/** EFLAGS.IF. */
 	interruptible(): boolean {
 		return (this.get(F.eflags) & 0x200) !== 0;
+	}
+
+	/** IGNNE#, until no unmasked x87 error is left; without one nothing happens. */
+	ignoreFpuErrors(): void {
+		if ((this.get(F.fsw) & FSW.summary) !== 0) this.set(F.fpuIgnore, 1);
 	}
 
 	/** Opens (addresses as they are) or closes (bit 20 is 0) the A20 gate. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ManualClock } from "../../src/bus/clock.ts";
+import { CoprocessorError } from "../../src/devices/coprocessor-error.ts";
 import { DebugExit } from "../../src/devices/debug-exit.ts";
 import { DebugCon } from "../../src/devices/debugcon.ts";
 import { Port61 } from "../../src/devices/port61.ts";
@@ -29,6 +30,14 @@ deviceContract("debug-exit", () => ({ device: new DebugExit(new RecordedPower())
 deviceContract("port92", () => ({ device: new Port92({ a20: new RecordedLine(), power: new RecordedPower() }) }), {
 	span: 1,
 });
+deviceContract(
+	"coprocessor-error",
+	() => {
+		const irq = new RecordedLine();
+		return { device: new CoprocessorError({ irq, ignore() {} }), irqs: [irq] };
+	},
+	{ span: 2 },
+);
 deviceContract("reset-control", () => ({ device: new ResetControl(new RecordedPower()) }), { span: 1 });
 deviceContract(
 	"port61",
@@ -62,6 +71,26 @@ test("debug-exit: the value arrives as written, whatever the width", () => {
 	device.write(0, 1, 0x10);
 	device.write(2, 4, 0xdeadbeef);
 	expect(power.requests).toEqual(["exit 16", "exit 3735928559"]);
+});
+
+describe("ports 0xF0 and 0xF1", () => {
+	test.each([
+		[0, 1],
+		[1, 0],
+	])("a write to the one at offset %i lowers the interrupt and ignores errors %i times", (offset, times) => {
+		let ignored = 0;
+		const irq = new RecordedLine();
+		const device = new CoprocessorError({
+			irq,
+			ignore: () => {
+				ignored++;
+			},
+		});
+		device.error();
+		expect(irq.asserted).toBe(true);
+		device.write(offset);
+		expect([irq.asserted, ignored, device.read()]).toEqual([false, times, 0xff]);
+	});
 });
 
 describe("port 0x92", () => {

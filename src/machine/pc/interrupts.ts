@@ -21,6 +21,8 @@ export interface ProcessorPins {
 	/** Follows the local APIC's task priority: CR8, 0..15. */
 	taskPriority(value: number): void;
 	timeStamp: TimeStamp;
+	/** IGNNE#: until none is left, x87 errors are ignored while CR0.NE is 0. */
+	ignoreFpuErrors(): void;
 	/** Opens (addresses as they are) or closes (address bit 20 is 0) the A20 gate. */
 	a20(open: boolean): void;
 }

@@ -2,6 +2,7 @@ import { assert, UserError } from "../../base/errors.ts";
 import type { ByteSink, Clock, PowerControl } from "../../bus/device.ts";
 import { OrLine } from "../../bus/lines.ts";
 import type { MachineConfig } from "../../config/index.ts";
+import { CoprocessorError } from "../../devices/coprocessor-error.ts";
 import { DebugExit } from "../../devices/debug-exit.ts";
 import { DebugCon } from "../../devices/debugcon.ts";
 import { Hpet } from "../../devices/hpet.ts";
@@ -31,7 +32,7 @@ export interface IsaParts {
 	readonly clock: Clock;
 	readonly power: PowerControl;
 	readonly interrupts: Interrupts;
-	readonly cpu: Pick<ProcessorPins, "a20">;
+	readonly cpu: Pick<ProcessorPins, "a20" | "ignoreFpuErrors">;
 	readonly debugcon: ByteSink;
 	readonly serial: readonly SerialLine[];
 	/** The date at power-on, milliseconds since 1970 UTC. */
@@ -43,6 +44,7 @@ export class IsaDevices {
 	readonly rtc: Rtc;
 	readonly i8042: I8042;
 	readonly hpet: Hpet;
+	readonly coprocessor: CoprocessorError;
 
 	constructor(space: PortSpace, parts: IsaParts) {
 		const { clock, power, interrupts, cpu, debugcon } = parts;
@@ -69,6 +71,9 @@ export class IsaDevices {
 		space.place(0x60, 1, this.i8042, 0);
 		space.place(0x64, 1, this.i8042, 4);
 		space.place(0x92, 1, new Port92({ a20: a20.input(), power }));
+
+		this.coprocessor = new CoprocessorError({ irq: interrupts.line(13), ignore: () => cpu.ignoreFpuErrors() });
+		space.place(0xf0, 2, this.coprocessor);
 
 		space.place(0x80, 1, new PostPort(nullSink));
 		const console = new DebugCon(debugcon);
