@@ -57,8 +57,6 @@ export class Vcpu {
 	readonly exit: VcpuExit;
 	/** kvm_run's immediate_exit: a run finishes what the last exit left open and comes back with EINTR. */
 	immediateExit = false;
-	/** kvm_run's cr8, kept for user space's interrupt controller. */
-	cr8 = 0n;
 	/** The dirty ring, where the VM has them. */
 	readonly dirtyRing: DirtyRing | undefined;
 	private readonly parts: VcpuParts;
@@ -188,6 +186,15 @@ export class Vcpu {
 	get readyForInterruptInjection(): boolean {
 		const { processor } = this;
 		return this.ifFlag && processor.get(F.shadow) === 0 && processor.get(F.interruptQueued) < 0;
+	}
+
+	/** kvm_run's cr8, the task priority of user space's interrupt controller. A value with reserved bits changes nothing. */
+	get cr8(): bigint {
+		return BigInt(this.processor.get(F.cr8));
+	}
+
+	set cr8(value: bigint) {
+		if (value < 16n) this.processor.setTaskPriority(Number(value));
 	}
 
 	/** kvm_run's apic_base. */

@@ -4,6 +4,7 @@ import {
 	bigReal,
 	type Code,
 	exit,
+	forever,
 	hlt,
 	outByte,
 	say,
@@ -67,4 +68,28 @@ test("the local APIC's registers follow IA32_APIC_BASE, and go when it is switch
 		...exit(0),
 	]);
 	expect([...Buffer.from(debugcon, "latin1")]).toEqual([0x14, 0x14, 0xff, 0xff, 0xff]);
+});
+
+test("stores to where the registers were go nowhere: they are no message-signalled interrupts", async () => {
+	const code = [
+		...[...vector(0x41), ...MASK_PIC, ...SPURIOUS_ENABLED, ...wrmsr(APIC_BASE, 0xd0000900), ...sti],
+		...[...storeFar(0xfee00000, 0x41), ...say("dropped"), ...storeFar(0xfeeff000, 0x41), 0x90, ...exit(1)],
+	];
+	const { outcome, debugcon } = await run(code, [...say("!"), ...exit(0)]);
+	expect([outcome.end, debugcon]).toEqual([{ kind: "debug-exit", value: 0 }, "dropped!"]);
+});
+
+test("the timer's deadline interrupts when the time-stamp counter gets there", async () => {
+	const deadline = 0x6e0;
+	const arm = [...storeFar(0xfee00320, 0x40040), ...wrmsr(deadline, 500_000)];
+	const code = [...vector(0x40), ...MASK_PIC, ...SPURIOUS_ENABLED, ...arm, ...sti, ...forever];
+	const bios = file("rom", tinyRom([...bigReal, ...code], { [HANDLER]: exit(0) }));
+	for (const engine of ["interpreter", "compiled"] as const) {
+		const options = { bios, memory: "1M", "max-instructions": "1M", cpu: "max", engine } as const;
+		const { outcome } = await runMachine(options);
+		expect(outcome.end).toEqual({ kind: "debug-exit", value: 0 });
+		// The interrupt comes on the instruction; the handler and its port access follow.
+		expect(outcome.guestTimeNs).toBeGreaterThanOrEqual(500_000);
+		expect(outcome.guestTimeNs).toBeLessThan(502_000);
+	}
 });

@@ -6,7 +6,7 @@ import { LAPIC_ADDRESS, PAGE_BYTES } from "../../devices/lapic-registers.ts";
 
 /**
  * The megabyte at 0xFEE00000: the local APIC's registers in its first page while software leaves them there, and
- * message-signalled interrupts.
+ * message-signalled interrupts behind it. What a processor stores to a first page without registers goes nowhere.
  */
 export class ApicWindow implements BusTarget {
 	readonly name = "apic-msi";
@@ -31,7 +31,7 @@ export class ApicWindow implements BusTarget {
 
 	write(offset: number, size: AccessSize, value: number): void {
 		if (this.isRegister(offset)) this.lapic.write(offset, size, value);
-		else this.bus.messageSignalled(LAPIC_ADDRESS + offset, value);
+		else if (offset >= PAGE_BYTES) this.bus.messageSignalled(LAPIC_ADDRESS + offset, value);
 	}
 
 	private isRegister(offset: number): boolean {
