@@ -66,6 +66,18 @@ describe.each(MACHINE_ENGINES)("a kernel starts as its protocol says: %s", (engi
 		expect(text).toBe("console=ttyS0initrd<3><0><0><0><0><0><f0><0>");
 	});
 
+	test("Linux, plain ELF64 and flat binaries in 64 bits: zero page in RSI, the first 4 GiB mapped to themselves", async () => {
+		// mov eax, 0; inc rax, which is dec eax; inc eax in 32 bits; add al, '0'; out 0xe9, al; mov [0x7ffffffc], al, which is nobody's
+		const is64 = [0xb8, 0, 0, 0, 0, 0x48, 0xff, 0xc0, 0x04, 0x30, 0xe6, 0xe9, 0x88, 0x04, 0x25, 0xfc, 0xff, 0xff, 0x7f];
+		const code = [...is64, ...esiFromEsi(0x228), ...sayString, ...exit(0)];
+		const options = { engine, append: " x" };
+		const linux = bzImage({ code: exit(1), code64: code, prefAddress: 0x40_0000 });
+		expect(await say(linux, options)).toBe("1 x");
+		expect(await say(elf({ bits: 64, code }), options)).toBe("1 x");
+		const flat = { "kernel-address": "0x200000", "kernel-entry": "64" };
+		expect(await say(Uint8Array.from(code), { ...options, ...flat })).toBe("1 x");
+	});
+
 	test("plain ELF32: the same, entered at its entry point", async () => {
 		const image = elf({ code: [...esiFromEsi(0x228), ...sayString, ...exit(0)] });
 		expect(await say(image, { engine, append: "plain" })).toBe("plain");
@@ -99,6 +111,13 @@ test("Linux by its 16-bit entry finds command line, RAM disk and the memory map"
 	const initrd = file("initrd", new Uint8Array(5));
 	const options = { append: "console=ttyS0", initrd, "kernel-entry": "16" };
 	expect(await say(bzImage({ code: [], setup }), options)).toBe(`${REAL_MODE_START}console=ttyS0<1><a>`);
+});
+
+test("a kernel that ends by QEMU's encoding finds QEMU's test device", async () => {
+	// mov [0xff000000], bl; mov al, [0xff000000]; out 0xe9, al
+	const code = [0xb3, 0x41, 0x88, 0x1d, 0, 0, 0, 0xff, 0xa0, 0, 0, 0, 0xff, 0xe6, 0xe9, ...exit(0)];
+	expect(await say(elf({ code }))).toBe("<ff>");
+	expect(await say(elf({ code }), { "debug-exit-encoding": "qemu" })).toBe("A");
 });
 
 describeWith(["seabios"], "SeaBIOS", (bios) => {

@@ -6,6 +6,6 @@ export const devices = [
 		key: "devices",
 		name: "device",
 		kind: choice("pc-testdev"),
-		help: "a device more; repeatable. pc-testdev: what kvm-unit-tests use",
+		help: "a device more; repeatable. pc-testdev: what kvm-unit-tests use; a --kernel with --debug-exit-encoding qemu has it anyway",
 	}),
 ] as const;

@@ -98,7 +98,7 @@ export class Pc implements Board {
 			this.description = describe(config, parts, pci);
 			this.addFirmwareItems(config, parts);
 			this.vga = this.addVga(clock);
-			if (config.devices.includes("pc-testdev")) addTestDevice(space, memory, interrupts);
+			if (hasTestDevice(config)) addTestDevice(space, memory, interrupts);
 			addDebugExit(space, config.debugExitPort, power);
 			for (const { device } of memory.flash) space.own(device);
 			memory.connect(map.ioapic, interrupts.ioapic);
@@ -182,6 +182,12 @@ export class Pc implements Board {
 /** Whether the machine starts in firmware; otherwise it starts in its kernel. */
 export function hasFirmware({ bios, flash }: Pick<MachineConfig, "bios" | "flash">): boolean {
 	return bios !== undefined || flash.length > 0;
+}
+
+/** Kernels that end by QEMU's encoding are tests written for QEMU: they have the device without asking for it. */
+function hasTestDevice(config: MachineConfig): boolean {
+	const isTest = config.kernel !== undefined && config.debugExitEncoding === "qemu";
+	return isTest || config.devices.includes("pc-testdev");
 }
 
 function describe(config: MachineConfig, parts: PcParts, { pm }: PciFunctions): PcDescription {
