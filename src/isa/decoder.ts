@@ -1,5 +1,5 @@
 import type { Feature } from "./features.ts";
-import { formIndex, type OpcodeSet, VEX_256, VEX_MAP } from "./opcode-set.ts";
+import { exactIndex, formIndex, type OpcodeSet, VEX_256, VEX_MAP } from "./opcode-set.ts";
 import type { Form, Instance, InstructionTable } from "./table.ts";
 
 /** Longest instruction, bytes (SDM 2 2.3.11). */
@@ -175,7 +175,7 @@ export class Decoder {
 			out.reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
 			rm = modrm & 7;
 			const reg = (mod === 3 ? 8 : 0) + ((modrm >> 3) & 7);
-			form = slot.exact?.get(modrm) ?? slot.forms[formIndex(prefixClass, reg, wide)];
+			form = slot.exact?.get(exactIndex(prefixClass, modrm)) ?? slot.forms[formIndex(prefixClass, reg, wide)];
 		} else {
 			form = slot.forms[formIndex(prefixClass, (rex & 1) << 3, wide)];
 			out.reg = 0;

@@ -77,6 +77,7 @@ const CHECKS: Record<Check, string> = {
 	protected: "#UD in real and virtual-8086 mode",
 	cpl0: "#GP(0) unless CPL is 0",
 	v86iopl: "#GP(0) in virtual-8086 mode with IOPL below 3",
+	umip: "#GP(0) above CPL 0 where CR4.UMIP is set",
 	only64: "#UD outside 64-bit mode",
 	not64: "#UD in 64-bit mode",
 	fpuNoWait: "#NM where CR0.EM or CR0.TS is set",

@@ -11,6 +11,8 @@ export type Check =
 	| "cpl0"
 	/** #GP(0) in virtual-8086 mode with IOPL below 3. */
 	| "v86iopl"
+	/** #GP(0) above CPL 0 where CR4.UMIP is set (SDM 3A 2.5). */
+	| "umip"
 	/** #UD outside / inside 64-bit mode. */
 	| "only64"
 	| "not64"

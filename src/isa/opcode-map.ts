@@ -65,6 +65,12 @@ function list(map: number, slots: readonly (OpcodeSlot | undefined)[]): string[]
 			const prefix = form.encoding.prefix > 0 ? PREFIX_NAMES[[...prefixes][0] ?? 0] : "";
 			const wide = form.encoding.rexW ? "REX.W " : "";
 			const digits = [...new Set(places.map((place) => place & 7))];
+			const { exact } = form.encoding;
+			if (exact !== undefined) {
+				const code = `${MAP_PREFIX[map]}${hex(opcode)} ${hex(exact)}`;
+				lines.push(`${code.padEnd(20)} ${`${form.family.name} ${form.operandCodes.join(", ")}`.trimEnd()}`);
+				continue;
+			}
 			const modrm = !slot.hasModrm ? "" : digits.length === 8 ? " /r" : ` /${digits.join("")}`;
 			const where = form.mod === "memory" ? " mem" : form.mod === "register" ? " reg" : "";
 			const code = `${prefix}${wide}${MAP_PREFIX[map]}${hex(opcode)}${modrm}${where}`;

@@ -7,6 +7,7 @@ import type { Form } from "./table.ts";
 export interface OpcodeSlot {
 	readonly hasModrm: boolean;
 	readonly forms: (Form | undefined)[];
+	/** Forms whose ModRM byte belongs to the opcode, by {@link exactIndex}. */
 	exact: Map<number, Form> | undefined;
 }
 
@@ -26,6 +27,11 @@ export const VEX_256 = INDICES;
  */
 export function formIndex(prefixClass: number, reg: number, wide: number): number {
 	return wide + prefixClass * 16 + reg;
+}
+
+/** Key of a form in {@link OpcodeSlot.exact}. */
+export function exactIndex(prefixClass: number, modrm: number): number {
+	return prefixClass * 256 + modrm;
 }
 
 /** Which form each opcode is, in 64-bit mode or outside of it, where some features exist and others do not. */
@@ -59,8 +65,11 @@ export class OpcodeSet {
 			if (exact === undefined) this.claimIndices(slot, form);
 			else {
 				slot.exact ??= new Map();
-				assert(!slot.exact.has(exact), `${form.encoding.text} is claimed twice`);
-				slot.exact.set(exact, form);
+				for (const prefixClass of prefixClasses(form)) {
+					const index = exactIndex(prefixClass, exact);
+					assert(!slot.exact.has(index), `${form.encoding.text} is claimed twice`);
+					slot.exact.set(index, form);
+				}
 			}
 		}
 	}

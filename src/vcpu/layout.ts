@@ -240,6 +240,9 @@ export const F = {
 	msrs: new Field(take(128 * 8), 8),
 	/** Lists of filled TLB entries: count, then addresses. */
 	tlbListCount: f32(),
+	/** Which linear addresses may be cached from pages of 2 or 4 MiB (by bits 32:21 of the address), and of 1 GiB (35:30). */
+	largePages: new Field(take(512), 8),
+	hugePages: f64(),
 	/** Address of the list's array, of the TLB area and of the jump cache. */
 	tlbList: f32(),
 	tlbArea: f32(),

@@ -68,6 +68,7 @@ describe.each(ENGINES)("control registers on the %s engine", (engine) => {
 			[0x2000, GP],
 		] as const) {
 			const guest = await kernel(engine, { code: [...toCr(4), ...fromCr(4), HLT], registers: { eax } });
+			guest.processor.setCpuid(cpuidOf({ model: "pentium3", features: [{ name: "fxsr", on: false }] }));
 			expect(faultOf(guest)).toBe(vector);
 			expect(guest.register("eax")).toBe(eax);
 		}
@@ -327,11 +328,17 @@ describe.each(ENGINES)("time-stamp and performance counters on the %s engine", (
 });
 
 describe.each(ENGINES)("model-specific registers on the %s engine", (engine) => {
-	const roundTrip = async (ecx: number, edx: number, eax: number): Promise<readonly number[] | number> => {
+	const roundTrip = async (
+		ecx: number,
+		edx: number,
+		eax: number,
+		model = "max",
+	): Promise<readonly number[] | number> => {
 		const guest = await kernel(engine, {
 			code: [...WRMSR, 0x31, 0xc0, 0x31, 0xd2, ...RDMSR, HLT],
 			registers: { ecx, edx, eax },
 		});
+		guest.processor.setCpuid(cpuidOf({ model, features: [] }));
 		const vector = faultOf(guest);
 		return vector < 0 ? [guest.register("edx"), guest.register("eax")] : vector;
 	};
@@ -361,9 +368,69 @@ describe.each(ENGINES)("model-specific registers on the %s engine", (engine) => 
 		["machine-check control that is neither 0 nor all ones", MSR.machineCheckBank, 0, 1],
 		["machine-check status", MSR.machineCheckBank + 1, 0, 1],
 		["an unknown register", 0x12345678, 0, 0],
-		["EFER.SCE without SYSCALL", MSR.efer, 0, 1],
 	])("a write of %s is #GP", async (_name, number, edx, eax) => {
 		expect(await roundTrip(number, edx, eax)).toBe(GP);
+	});
+
+	it.each([
+		["EFER", MSR.efer],
+		["LSTAR", MSR.lstar],
+		["FS_BASE", MSR.fsBase],
+		["KERNEL_GS_BASE", MSR.kernelGsBase],
+		["TSC_AUX", MSR.tscAux],
+		["TSC_ADJUST", MSR.tscAdjust],
+		["PKRS", MSR.pkrs],
+		["SPEC_CTRL", MSR.speculationControl],
+		["ARCH_CAPABILITIES", MSR.archCapabilities],
+	])("%s is #GP on a processor without it", async (_name, number) => {
+		expect(await roundTrip(number, 0, 0, "pentium3")).toBe(GP);
+	});
+
+	it.each([
+		["STAR", MSR.star, 0x00230010, 0x12345678],
+		["LSTAR", MSR.lstar, 0xffff8000, 0x1000],
+		["FS_BASE", MSR.fsBase, 0xffff8000, 0],
+		["GS_BASE", MSR.gsBase, 0x7fff, 0xfffff000],
+		["KERNEL_GS_BASE", MSR.kernelGsBase, 0xffffffff, 0x80000000],
+		["FMASK", MSR.syscallMask, 0, 0x47700],
+		["TSC_AUX", MSR.tscAux, 0, 0xdeadbeef],
+		["TSC_ADJUST", MSR.tscAdjust, 5, 6],
+		["PKRS", MSR.pkrs, 0, 0x55555554],
+		["SPEC_CTRL", MSR.speculationControl, 0, 5],
+	])("%s keeps its value where it exists", async (_name, number, edx, eax) => {
+		expect(await roundTrip(number, edx, eax)).toEqual([edx, eax]);
+	});
+
+	it.each([
+		["LSTAR that is not canonical", MSR.lstar, 0x02000000, 0],
+		["FS_BASE that is not canonical", MSR.fsBase, 0xfc000000, 0],
+		["SYSENTER_EIP that is not canonical", MSR.sysenterEip, 0x80000000, 0],
+		["FMASK beyond 32 bits", MSR.syscallMask, 1, 0],
+		["TSC_AUX beyond 32 bits", MSR.tscAux, 1, 0],
+		["PKRS beyond 32 bits", MSR.pkrs, 1, 0],
+		["SPEC_CTRL with an unknown bit", MSR.speculationControl, 0, 8],
+		["PRED_CMD with an unknown bit", MSR.predictionCommand, 0, 2],
+		["ARCH_CAPABILITIES", MSR.archCapabilities, 0, 0],
+		["EFER with an unknown bit", MSR.efer, 0, 2],
+	])("a write of %s is #GP too", async (_name, number, edx, eax) => {
+		expect(await roundTrip(number, edx, eax)).toBe(GP);
+	});
+
+	it("PRED_CMD takes its command and cannot be read", async () => {
+		const guest = await kernel(engine, {
+			code: [...WRMSR, HLT],
+			registers: { ecx: MSR.predictionCommand, edx: 0, eax: 1 },
+		});
+		expect(faultOf(guest)).toBe(-1);
+		expect(await roundTrip(MSR.predictionCommand, 0, 1)).toBe(GP);
+	});
+
+	it("the counter and TSC_ADJUST move together", async () => {
+		// wrmsr TSC; then rdmsr TSC_ADJUST.
+		const code = [...WRMSR, 0xb9, ...[0x3b, 0, 0, 0], ...RDMSR, HLT];
+		const guest = await kernel(engine, { code, registers: { ecx: MSR.tsc, edx: 1, eax: 0 } });
+		expect(faultOf(guest)).toBe(-1);
+		expect([guest.register("edx"), guest.register("eax")]).toEqual([1, 0]);
 	});
 
 	it("APIC_BASE keeps the bootstrap bit", async () => {

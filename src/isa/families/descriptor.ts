@@ -10,11 +10,13 @@ function tableRegister(helper: "storeTable" | "loadTable", table: number) {
 
 export const SGDT = family("SGDT", "Store global descriptor table register", {
 	forms: [["0F 01 /0", "M", { sized: true, size64: "f64" }]],
+	checks: ["umip"],
 	meaning: tableRegister("storeTable", TABLE.gdt),
 });
 
 export const SIDT = family("SIDT", "Store interrupt descriptor table register", {
 	forms: [["0F 01 /1", "M", { sized: true, size64: "f64" }]],
+	checks: ["umip"],
 	meaning: tableRegister("storeTable", TABLE.idt),
 });
 
@@ -32,13 +34,13 @@ export const LIDT = family("LIDT", "Load interrupt descriptor table register", {
 
 export const SLDT = family("SLDT", "Store local descriptor table register", {
 	forms: [["0F 00 /0", "RvMw"]],
-	checks: ["protected"],
+	checks: ["protected", "umip"],
 	meaning: (x) => x.write(0, x.state("ldtrSelector", x.width(0))),
 });
 
 export const STR = family("STR", "Store task register", {
 	forms: [["0F 00 /1", "RvMw"]],
-	checks: ["protected"],
+	checks: ["protected", "umip"],
 	meaning: (x) => x.write(0, x.state("trSelector", x.width(0))),
 });
 

@@ -9,6 +9,7 @@ import * as descriptor from "./descriptor.ts";
 import * as exchange from "./exchange.ts";
 import * as extend from "./extend.ts";
 import * as far from "./far.ts";
+import * as fastCall from "./fast-call.ts";
 import * as flag from "./flag.ts";
 import * as fma from "./fma.ts";
 import * as interrupt from "./interrupt.ts";
@@ -19,10 +20,12 @@ import * as packedInteger from "./packed-integer.ts";
 import * as packedLogic from "./packed-logic.ts";
 import * as packedShift from "./packed-shift.ts";
 import * as packedShuffle from "./packed-shuffle.ts";
+import * as pageRights from "./page-rights.ts";
 import * as port from "./port.ts";
 import * as random from "./random.ts";
 import * as rotate from "./rotate.ts";
 import * as segment from "./segment.ts";
+import * as segmentBase from "./segment-base.ts";
 import * as shift from "./shift.ts";
 import * as sseFloatArithmetic from "./sse-float-arithmetic.ts";
 import * as sseFloatCompare from "./sse-float-compare.ts";
@@ -53,6 +56,7 @@ const FILES = [
 	exchange,
 	extend,
 	far,
+	fastCall,
 	flag,
 	interrupt,
 	move,
@@ -62,10 +66,12 @@ const FILES = [
 	packedLogic,
 	packedShift,
 	packedShuffle,
+	pageRights,
 	port,
 	random,
 	rotate,
 	segment,
+	segmentBase,
 	shift,
 	stack,
 	string,

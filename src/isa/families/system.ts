@@ -32,6 +32,7 @@ export const MOV_DR = family("MOV", "Move to or from debug register", {
 /** A 32-bit register takes the upper half of CR0 too; memory takes 16 bits. */
 export const SMSW = family("SMSW", "Store machine status word", {
 	forms: [["0F 01 /4", "RvMw"]],
+	checks: ["umip"],
 	meaning: (x) => x.write(0, x.state("cr0", x.width(0))),
 });
 
@@ -47,6 +48,15 @@ export const CLTS = family("CLTS", "Clear task-switched flag in CR0", {
 	checks: ["cpl0"],
 	ends: true,
 	meaning: (x) => x.helper("clts"),
+});
+
+/** The helper looks at the descriptor, which is 16 bytes of memory, and the type. */
+export const INVPCID = family("INVPCID", "Invalidate process-context identifier", {
+	forms: [["66 0F 38 82 /r", "Gy, M", { size64: "f64" }]],
+	feature: "invpcid",
+	checks: ["cpl0"],
+	ends: true,
+	meaning: (x) => x.helper("invpcid", x.segment(), x.effectiveAddress(), x.read(0).zext(64)),
 });
 
 export const INVD = family("INVD", "Invalidate internal caches", {
@@ -87,6 +97,20 @@ export const RDTSC = family("RDTSC", "Read time-stamp counter", {
 	meaning: (x) => x.helper("rdtsc"),
 });
 
+/** Both of its values belong to one moment; CR4.TSD is the helper's to look at. */
+export const RDTSCP = family("RDTSCP", "Read time-stamp counter and processor ID", {
+	forms: [["0F 01 F9", ""]],
+	feature: "rdtscp",
+	ends: true,
+	meaning: (x) => x.helper("rdtscp"),
+});
+
+export const RDPID = family("RDPID", "Read processor ID", {
+	forms: [["F3 0F C7 /7", "Ry", { size64: "f64" }]],
+	feature: "rdpid",
+	meaning: (x) => x.helper("rdpid", x.registerNumber(0)),
+});
+
 export const RDPMC = family("RDPMC", "Read performance-monitoring counter", {
 	forms: [["0F 33", ""]],
 	ends: true,
@@ -107,16 +131,16 @@ export const WRMSR = family("WRMSR", "Write model-specific register", {
 	meaning: (x) => x.helper("wrmsr"),
 });
 
-export const SYSENTER = family("SYSENTER", "Fast system call", {
-	forms: [["0F 34", ""]],
-	ends: true,
-	meaning: (x) => x.helper("sysenter"),
+/** CR4.OSXSAVE is the helper's to look at: #UD without it. */
+export const XGETBV = family("XGETBV", "Get value of extended control register", {
+	forms: [["NP 0F 01 D0", ""]],
+	feature: "xsave",
+	meaning: (x) => x.helper("xgetbv"),
 });
 
-export const SYSEXIT = family("SYSEXIT", "Fast return from system call", {
-	aliases: ["SYSEXITQ"],
-	forms: [["0F 35", ""]],
-	checks: ["cpl0"],
+export const XSETBV = family("XSETBV", "Set extended control register", {
+	forms: [["NP 0F 01 D1", ""]],
+	feature: "xsave",
 	ends: true,
-	meaning: (x) => x.helper("sysexit"),
+	meaning: (x) => x.helper("xsetbv"),
 });

@@ -48,6 +48,7 @@ const CORE_FEATURES = [
 	"rdtscp",
 	"rdpid",
 	"xsaves",
+	"xgetbv1",
 	"tsc-adjust",
 	"spec-ctrl",
 	"stibp",

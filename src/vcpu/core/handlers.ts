@@ -13,6 +13,7 @@ import { emitInstruction, type FlagValuesPrinter, type Loaded, type Place, type 
 import { ARITHMETIC_FLAGS, flagNumber } from "../flag-state.ts";
 import { ACCESS, F, GPRS, KEY, REC, SEG, STATUS, segmentOffset, TLB } from "../layout.ts";
 import { typeOf } from "../print-expr.ts";
+import { CR4 } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import { commitFloatFlags, floatUnmasked } from "./float/exceptions.ts";
 import { floatCallee } from "./float/packed.ts";
@@ -88,6 +89,11 @@ class InterpreterTarget implements Target {
 			case "v86iopl":
 				f.if(isV86(st).and(F.eflags.of(st).and(0x3000).ne(0x3000)), () => raise(VECTOR.GP));
 				return;
+			case "umip": {
+				const kept = F.cr4.of(st).wrap().and(CR4.umip).ne(0);
+				f.if(kept.and(F.cpl.of(st).ne(0)), () => raise(VECTOR.GP));
+				return;
+			}
 			case "only64":
 			case "not64": {
 				const long = F.modeKey.of(st).and(KEY.long);

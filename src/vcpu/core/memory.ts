@@ -25,7 +25,7 @@ import { CR0, CR4, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import { isCanonical } from "./mode.ts";
 import { tableOf } from "./tlb.ts";
-import { WALK } from "./walk.ts";
+import { metaOf } from "./walk.ts";
 
 /** Kinds of {@link IO}: 1 is ROM, where reads are direct and writes go out. */
 export const KIND_RAM = 0;
@@ -116,7 +116,7 @@ function defineTlbToIo(core: Core): void {
 				f.if(fillable.and(host.ne(0)), () => {
 					const flags = f.let(TX.flags.of(page));
 					const linear = f.let(TX.linear.of(page));
-					const meta = f.let(flags.and(WALK.global).ne(0));
+					const meta = f.let(metaOf(flags));
 					f.call(core.fn("fill"), st, table, linear, host, meta);
 					// The read half of an access to two pages leaves this one as it is: an exit may come before the store.
 					const stores = access.and(ACCESS.write).ne(0).or(F.txCount.of(st).eq(1));
@@ -611,7 +611,7 @@ function defineFetch(core: Core): void {
 			F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
 			f.return(0);
 		});
-		f.call(core.fn("fill"), st, F.tlbFetch.of(st), linear, host, F.walkFlags.of(st).and(WALK.global).ne(0));
+		f.call(core.fn("fill"), st, F.tlbFetch.of(st), linear, host, metaOf(F.walkFlags.of(st)));
 		f.return(host);
 	});
 }

@@ -40,15 +40,7 @@ export function defineSystem(core: Core): void {
 		const segment = f.let(segmentAddress(st, f.param(2)));
 		const linear = f.let(SEG.start.of(segment).add(f.param(3)).and(F.linearMask.of(st)));
 		f.returnIf(isCanonical(st, linear).eqz(), STATUS.next);
-		f.if(
-			F.cr4
-				.of(st)
-				.wrap()
-				.and(CR4.pse | CR4.pae)
-				.ne(0),
-			() => f.call(core.fn("flushLargePage"), st, linear),
-			() => f.call(core.fn("flushPage"), st, linear),
-		);
+		f.call(core.fn("flushAround"), st, linear);
 		f.return(STATUS.stopNext);
 	});
 
@@ -69,11 +61,6 @@ function raise(core: Core, f: FunctionBuilder, st: Ex, vector: number): void {
 
 function gprAt(st: Ex, number: Ex): Ex {
 	return st.add(number.shl(3));
-}
-
-/** #GP(0) where UMIP keeps system registers from programs (SDM 3A 2.5). */
-function refuseToUsers(core: Core, f: FunctionBuilder, st: Ex): void {
-	f.if(F.cr4.of(st).wrap().and(CR4.umip).ne(0).and(F.cpl.of(st).ne(0)), () => raise(core, f, st, VECTOR.GP));
 }
 
 /** Sets EFER.LMA, or #GP(0): PAE is off, CS is a 64-bit segment, the TSS is a 16-bit one (SDM 3A 10.8.5). */
@@ -251,7 +238,6 @@ function defineTableRegisters(core: Core): void {
 	core.define("helper_storeTable", ["i32", "i32", "i32", "i32", "i64", "i32"], ["i32"], (f) => {
 		const [st, rec, table, segment] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		const [offset, bytes] = [f.param(4), f.param(5)];
-		refuseToUsers(core, f, st);
 		const size = f.let(baseBytes(bytes));
 		const idt = f.let(table.ne(0));
 		const linear = segmentLinear(core, f, st, segment, offset, size.add(2), true);

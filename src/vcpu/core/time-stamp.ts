@@ -30,6 +30,19 @@ export function defineTimeStamp(core: Core): void {
 		f.return(STATUS.next);
 	});
 
+	core.define("helper_rdtscp", ["i32", "i32"], ["i32"], (f) => {
+		const [st, rec] = [f.param(0), f.param(1)];
+		f.check(call(core.fn("helper_rdtsc"), st, rec));
+		f.store("i64", st, msrField(MSR.tscAux).of(st), GPRS + RCX * 8);
+		f.return(STATUS.next);
+	});
+
+	core.define("helper_rdpid", ["i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, register] = [f.param(0), f.param(2)];
+		f.store("i64", st.add(register.shl(3)), msrField(MSR.tscAux).of(st), GPRS);
+		f.return(STATUS.next);
+	});
+
 	core.define("helper_rdpmc", ["i32", "i32"], ["i32"], (f) => {
 		const st = f.param(0);
 		privileged(core, f, st, F.cr4.of(st).wrap().and(CR4.pce).eqz());

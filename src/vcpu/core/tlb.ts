@@ -1,4 +1,4 @@
-import { type Ex, i32 } from "../../wasm/expression.ts";
+import { type Ex, i32, i64 } from "../../wasm/expression.ts";
 import { ACCESS, F, PENDING, TLB, TLB_BYTES, TLB_LIST_CAPACITY, TLB_TABLE, TLB_TABLES } from "../layout.ts";
 import type { Core } from "./core.ts";
 
@@ -16,6 +16,20 @@ export function tableOf(st: Ex, access: Ex): Ex {
 	const area = F.tlbArea.of(st);
 	const supervisor = area.when(access.and(ACCESS.system), F.tlbExplicit.of(st));
 	return area.add(TLB_TABLE.user * TLB_BYTES).when(access.and(ACCESS.user), supervisor);
+}
+
+/** Bits of a TLB entry's meta field. */
+const META = { global: 1, large: 2, huge: 4 } as const;
+
+/** The byte of {@link F.largePages} (its offset aside) for an address, and the bits in it for the 4 MiB around the address. */
+function largeByte(st: Ex, linear: Ex): Ex {
+	return st.add(linear.shrU(24n).wrap().and(0x1ff));
+}
+function largeBits(linear: Ex): Ex {
+	return i32(3).shl(linear.shrU(21n).wrap().and(6));
+}
+function hugeBit(linear: Ex): Ex {
+	return i64(1).shl(linear.shrU(30n));
 }
 
 /** The software TLB: fill, flush; and the bitmap that says where decoded code lies. */
@@ -50,6 +64,11 @@ export function defineTlb(core: Core): void {
 		TLB.tag.set(f, entry, linear.and(-4096));
 		TLB.addend.set(f, entry, host.sub(linear.wrap()));
 		TLB.meta.set(f, entry, meta);
+		f.if(meta.and(META.large).ne(0), () => {
+			const byte = f.let(largeByte(st, linear));
+			f.store("i32_8", byte, byte.load("i32_8u", F.largePages.offset).or(largeBits(linear)), F.largePages.offset);
+		});
+		f.if(meta.and(META.huge).ne(0), () => F.hugePages.set(f, st, F.hugePages.of(st).or(hugeBit(linear))));
 		F.fills.set(f, st, F.fills.of(st).add(1));
 	});
 
@@ -60,6 +79,10 @@ export function defineTlb(core: Core): void {
 		F.generation.set(f, st, F.generation.of(st).add(1));
 		F.pending.set(f, st, F.pending.of(st).or(PENDING.code));
 		const area = f.let(F.tlbArea.of(st));
+		f.if(keepGlobal.eqz(), () => {
+			f.memoryFill(st.add(F.largePages.offset), 0, i32(512));
+			F.hugePages.set(f, st, 0);
+		});
 		f.if(count.gtU(TLB_LIST_CAPACITY), () => {
 			f.memoryFill(area, 0xff, i32(TLB_TABLES * TLB_BYTES));
 			F.tlbListCount.set(f, st, 0);
@@ -71,7 +94,7 @@ export function defineTlb(core: Core): void {
 		f.while(n.ltU(count), () => {
 			const entry = f.let(list.add(n.shl(2)).load("i32"));
 			f.if(
-				keepGlobal.and(TLB.meta.of(entry)).and(1).ne(0),
+				keepGlobal.ne(0).and(TLB.meta.of(entry).and(META.global).ne(0)),
 				() => {
 					f.store("i32", list.add(kept.shl(2)), entry);
 					f.set(kept, kept.add(1));
@@ -98,9 +121,9 @@ export function defineTlb(core: Core): void {
 		});
 	});
 
-	/** `flushLargePage(state, linear)`: forgets the 4 MiB around an address, which may have been one page (INVLPG). */
-	core.define("flushLargePage", ["i32", "i64"], [], (f) => {
-		const [st, linear] = [f.param(0), f.param(1)];
+	/** `flushRegion(state, linear, bits)`: forgets the 2^bits bytes around an address. */
+	core.define("flushRegion", ["i32", "i64", "i64"], [], (f) => {
+		const [st, linear, bits] = [f.param(0), f.param(1), f.param(2)];
 		const count = f.let(F.tlbListCount.of(st));
 		f.if(count.gtU(TLB_LIST_CAPACITY), () => {
 			f.call(core.fn("flushTlb"), st, 0);
@@ -111,9 +134,18 @@ export function defineTlb(core: Core): void {
 		const [n, list] = [f.local("i32", 0), f.let(F.tlbList.of(st))];
 		f.while(n.ltU(count), () => {
 			const entry = f.let(list.add(n.shl(2)).load("i32"));
-			f.if(TLB.tag.of(entry).xor(linear).and(~0x3fffff).eqz(), () => TLB.tag.set(f, entry, -2));
+			f.if(TLB.tag.of(entry).xor(linear).shrU(bits).eqz(), () => TLB.tag.set(f, entry, -2));
 			f.set(n, n.add(1));
 		});
+	});
+
+	/** `flushAround(state, linear)`: forgets the page at an address, however large it may have been (INVLPG). */
+	core.define("flushAround", ["i32", "i64"], [], (f) => {
+		const [st, linear] = [f.param(0), f.param(1)];
+		f.call(core.fn("flushPage"), st, linear);
+		const large = largeByte(st, linear).load("i32_8u", F.largePages.offset).and(largeBits(linear));
+		f.if(large.ne(0), () => f.call(core.fn("flushRegion"), st, linear, 22n));
+		f.if(F.hugePages.of(st).and(hugeBit(linear)).ne(0n), () => f.call(core.fn("flushRegion"), st, linear, 30n));
 	});
 
 	/** `flushWrites(state)`: takes write permission from every cached page (new code, dirty log read). */

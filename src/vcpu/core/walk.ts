@@ -33,7 +33,15 @@ export const WALK = {
 	dirty: 16,
 	/** So are the accessed bits of all levels. */
 	accessed: 32,
+	/** From a page of 2 or 4 MiB, or of 1 GiB. */
+	large: 64,
+	huge: 128,
 } as const;
+
+/** What a TLB entry keeps of {@link F.walkFlags}: META of tlb.ts. */
+export function metaOf(flags: Ex): Ex {
+	return flags.shrU(3).and(1).or(flags.shrU(5).and(6));
+}
 
 const ALL = WALK.writable | WALK.user | WALK.executable | WALK.dirty | WALK.accessed;
 
@@ -342,7 +350,8 @@ function defineWalkLegacy(core: Core): void {
 				.or(WALK.executable)
 				.or(leaf.and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4.pge).shrU(4)))
 				.or(leaf.and(PTE.dirty).shrU(2))
-				.or(rights.and(PTE.accessed)),
+				.or(rights.and(PTE.accessed))
+				.or(leafHost.eq(pdeHost).mul(WALK.large)),
 		);
 		f.return(0);
 	});
@@ -441,7 +450,9 @@ function defineWalkPae(core: Core): void {
 				.or(executable.shl(2))
 				.or(entry.wrap().and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4.pge).shrU(4)))
 				.or(entry.wrap().and(PTE.dirty).shrU(2))
-				.or(rights.and(PTE.accessed)),
+				.or(rights.and(PTE.accessed))
+				.or(level.eq(2).mul(WALK.large))
+				.or(level.eq(3).mul(WALK.huge)),
 		);
 		f.return(0);
 	});
