@@ -250,7 +250,8 @@ export class Decoder {
 			}
 			rm = 0;
 		}
-		if (options.vsib && (out.index < 0 || !distinct(out.reg, out.index, out.vvvv))) return "undefined";
+		if (options.vsib && (addressSize === 16 || out.index < 0 || !distinct(out.reg, out.index, out.vvvv)))
+			return "undefined";
 		if (options.popsFirst && out.base === 4) out.displacement += size / 8;
 		out.rm = form.mmxRm ? rm : rm | ((rex & 1) << 3);
 		out.segment = segment >= 0 ? segment : stackBased ? 2 : 3;

@@ -37,7 +37,7 @@ export const FLAG_BITS = { cf: 0, pf: 2, af: 4, zf: 6, sf: 7, of: 11 } as const;
 export type Flag = keyof typeof FLAG_BITS;
 
 /** State that expressions may read: system registers, and selectors of the table registers. */
-export type StateName = "cr0" | "ldtrSelector" | "trSelector" | "cpl";
+export type StateName = "cr0" | "ldtrSelector" | "trSelector" | "mxcsr" | "cpl";
 
 export type Node =
 	| { readonly kind: "const"; readonly value: bigint }

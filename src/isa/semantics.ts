@@ -2,7 +2,7 @@ import { assert } from "../base/errors.ts";
 import { constant, Expr, type ExprArg, FLAG_BITS, type Flag, type StateName, type Width } from "./expr.ts";
 import type { FlagKind } from "./flags.ts";
 import { type FloatFunction, floatExpr } from "./float.ts";
-import type { Operand, OperandSize } from "./operand.ts";
+import type { Operand, OperandSize, VectorLength } from "./operand.ts";
 import { RSP, SEGMENT, VECTOR, type VectorName } from "./registers.ts";
 import { withLane } from "./vector.ts";
 
@@ -107,6 +107,8 @@ export class Semantics {
 	readonly vex: boolean;
 	/** 2 where vectors have 256 bits. */
 	readonly halves: 1 | 2;
+	/** What VEX.L says, bits; 128 without VEX. */
+	readonly length: VectorLength;
 	readonly result: Meaning = {
 		loads: [],
 		faults: [],
@@ -123,11 +125,18 @@ export class Semantics {
 	};
 	private readonly readCache = new Map<number, Expr>();
 
-	constructor(size: OperandSize, operands: readonly Operand[], rm: "register" | "memory" | "none", vex = false) {
+	/** @param length what VEX.L says; absent without VEX. */
+	constructor(
+		size: OperandSize,
+		operands: readonly Operand[],
+		rm: "register" | "memory" | "none",
+		length?: VectorLength,
+	) {
 		this.size = size;
 		this.operands = operands;
 		this.rm = rm;
-		this.vex = vex;
+		this.vex = length !== undefined;
+		this.length = length ?? 128;
 		this.halves = operands.some(({ halves }) => halves === 2) ? 2 : 1;
 	}
 

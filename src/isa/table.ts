@@ -69,7 +69,12 @@ class TableInstance implements Instance {
 
 	get meaning(): Meaning {
 		if (this.knownMeaning === undefined) {
-			const semantics = new Semantics(this.size, this.operands, this.rm, this.form.encoding.vex !== undefined);
+			const semantics = new Semantics(
+				this.size,
+				this.operands,
+				this.rm,
+				this.form.encoding.vex && vectorLength(this.form),
+			);
 			this.form.family.meaning(semantics);
 			this.knownMeaning = semantics.result;
 		}

@@ -81,6 +81,8 @@ function vexCode(seed: number, bits: Bits): Uint8Array {
 		}
 		code[at] = opcode;
 		code[at + 1] = (code[at + 1]! & 0xc7) | (n & 0x38) | (n & 0x40 ? 0xc0 : 0);
+		// Gathers have a SIB byte.
+		if (map === 2 && (opcode & 0xfc) === 0x90) code[at + 1] = (code[at + 1]! & 0xf8) | 4;
 	}
 	return code;
 }

@@ -53,7 +53,6 @@ export const ONLY_ICED: readonly Departure[] = [
 		to: 0xc7,
 		where: (next) => isRegister(next) || reg(next) !== 1,
 	},
-	{ reason: "MMX and SSE, not declared yet", map: 1, from: 0xd0, to: 0xfe },
 ];
 
 /** Of the departures that random code hardly ever meets, one instruction each. */

@@ -103,7 +103,8 @@ export function icedView(
 			case OpKind.Memory: {
 				const segment = segmentName(ICED_NAMES.get(instruction.memorySegment)!, codeSize);
 				const base = ICED_NAMES.get(instruction.memoryBase)!;
-				const index = ICED_NAMES.get(instruction.memoryIndex)!;
+				// Of a vector of indices only the number counts: how long it is follows from the instruction.
+				const index = ICED_NAMES.get(instruction.memoryIndex)!.replace(/^[xy]mm/, "vector ");
 				const narrow = /^(e|r\d+d)/.test(base + index);
 				const displacement = hex(instruction.memoryDisplacement, codeSize === 64 && !narrow ? 64 : 32);
 				const scale = index === "none" ? 1 : instruction.memoryIndexScale;
@@ -121,6 +122,11 @@ export function icedView(
 			case OpKind.MemoryESEDI:
 			case OpKind.MemoryESRDI:
 				operands.push(`${width(instruction.memorySize)} ${segmentName("es", codeSize)}:${STRING_INDEX[kind]}`);
+				break;
+			// Implied by the opcode: ours does not count it as an operand.
+			case OpKind.MemorySegDI:
+			case OpKind.MemorySegEDI:
+			case OpKind.MemorySegRDI:
 				break;
 			default:
 				operands.push(`# ${hex(instruction.immediate(n), IMMEDIATE_BITS[kind] ?? 32)}`);
@@ -165,7 +171,8 @@ export function ourView(decoded: Decoded, ip: number, codeSize: 16 | 32 | 64): V
 					return memory(segmentOf(segment), address === 64 ? "rip" : "eip", name(index), 1, target, bits);
 				}
 				const displacement = hex(decoded.displacement - popped, address);
-				return memory(segmentOf(segment), name(base), name(index), 1 << scale, displacement, bits);
+				const indexName = instance.form.options.vsib ? `vector ${index}` : name(index);
+				return memory(segmentOf(segment), name(base), indexName, 1 << scale, displacement, bits);
 			}
 			case "reg":
 				if (bank !== "general") return `${vectorName(operand)}${decoded.reg}`;

@@ -33,7 +33,9 @@ import * as sseFloatConvert from "./sse-float-convert.ts";
 import * as stack from "./stack.ts";
 import * as string from "./string.ts";
 import * as system from "./system.ts";
+import * as vectorControl from "./vector-control.ts";
 import * as vectorCrypto from "./vector-crypto.ts";
+import * as vectorMemory from "./vector-memory.ts";
 import * as vectorMove from "./vector-move.ts";
 import * as vectorPermute from "./vector-permute.ts";
 import * as vectorString from "./vector-string.ts";
@@ -87,7 +89,9 @@ const FILES = [
 	fma,
 	x87State,
 	xsave,
+	vectorControl,
 	vectorCrypto,
+	vectorMemory,
 	vectorMove,
 	vectorPermute,
 	vectorString,

@@ -14,6 +14,7 @@ import { defineMode } from "./mode.ts";
 import { defineSystemHelpers } from "./system-helpers.ts";
 import { defineSystemMode } from "./system-mode.ts";
 import { defineTlb } from "./tlb.ts";
+import { defineVectorMemory } from "./vector-memory.ts";
 import { defineVectorPure } from "./vector-pure.ts";
 import { defineVectorState } from "./vector-state.ts";
 import { defineWalk } from "./walk.ts";
@@ -77,6 +78,7 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineFloat(core);
 	defineVectorState(core);
 	defineVectorPure(core);
+	defineVectorMemory(core);
 	defineHandlers(core, instructionTable());
 	defineLoop(core);
 	for (const name of EXPORTS) core.m.export(core.fn(name));

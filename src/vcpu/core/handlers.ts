@@ -273,6 +273,7 @@ class InterpreterTarget implements Target {
 		const value = {
 			cr0: () => F.cr0.of(this.st).wrap(),
 			cpl: () => F.cpl.of(this.st),
+			mxcsr: () => F.mxcsr.of(this.st),
 			ldtrSelector: () => this.st.load("i32", segmentOffset(SEGMENT.ldtr) + SEG.selector.offset),
 			trSelector: () => this.st.load("i32", segmentOffset(SEGMENT.tr) + SEG.selector.offset),
 		}[name]();

@@ -249,6 +249,8 @@ export class CompiledTarget implements Target {
 				return this.narrow(F.cr0.of(st).wrap(), _width);
 			case "cpl":
 				return F.cpl.of(st);
+			case "mxcsr":
+				return F.mxcsr.of(st);
 			case "ldtrSelector":
 				return this.narrow(st.load("i32", segmentOffset(SEGMENT.ldtr) + SEG.selector.offset), _width);
 			case "trSelector":
