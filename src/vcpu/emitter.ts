@@ -133,12 +133,13 @@ export function emitInstruction(
 		return;
 	}
 
+	// Also where a floating-point exception follows: measured.
+	if (checks.includes("mmx") && meaning.stores.length === 0) target.enterMmx();
 	if (meaning.floats.length > 0) {
 		target.beginFloat();
 		for (const value of meaning.floats) printer.keep(value);
 		target.endFloat();
 	}
-	if (checks.includes("mmx") && meaning.stores.length === 0) target.enterMmx();
 	const stackStores = meaning.stores.filter((store) => store.kind === "stack").length;
 	if (stackStores > 1) target.probeStack(-meaning.stackDelta);
 	// The jump target is checked before the return address is pushed.
