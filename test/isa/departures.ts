@@ -63,7 +63,10 @@ export const RARE = [
 ];
 
 /** Forms of 64-bit mode that random code hardly ever meets. */
-export const RARE64 = [[0xf0, 0x48, 0x0f, 0xc7, 0x08]];
+export const RARE64 = [
+	[0xf0, 0x48, 0x0f, 0xc7, 0x08],
+	...[0xe8, 0xf0, 0xf8].flatMap((first) => Array.from({ length: 8 }, (_, n) => [0x0f, 0xae, first + n])),
+];
 
 /**
  * 0F 18 to 0F 1F are all no-operations here, as on every processor since the Pentium Pro that gave them no meaning; iced

@@ -60,6 +60,19 @@ export const CLWB = family("CLWB", "Write a cache line back", {
 	meaning: nothing,
 });
 
+/** Eight encodings of each: the lowest three bits do not count (SDM 2A, table A-6). */
+const fence = (name: string, title: string, first: number, feature: "sse" | "sse2") =>
+	family(name, title, {
+		forms: Array.from({ length: 8 }, (_, n) => [`NP 0F AE ${(first + n).toString(16).toUpperCase()}`, ""] as const),
+		feature,
+		meaning: nothing,
+	});
+
+/** One processor sees its own accesses in order. */
+export const LFENCE = fence("LFENCE", "Order loads", 0xe8, "sse2");
+export const MFENCE = fence("MFENCE", "Order loads and stores", 0xf0, "sse2");
+export const SFENCE = fence("SFENCE", "Order stores", 0xf8, "sse");
+
 export const UD0 = family("UD0", "Undefined instruction", {
 	forms: [["0F FF /r", "Gv, Ev"]],
 	ends: true,
