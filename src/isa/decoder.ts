@@ -158,7 +158,7 @@ export class Decoder {
 			}
 		}
 		out.rex = rex;
-		const slot = this.opcodes(codeSize === 64).maps[map]?.[opcode];
+		const slot = this.opcodes(codeSize === 64).slot(map, opcode);
 		if (!slot) return "undefined";
 		// VEX.pp counts as prefix classes do: none, 66, F3, F2.
 		const prefixClass =

@@ -13,10 +13,10 @@ const hex = (value: number): string => value.toString(16).toUpperCase().padStart
  */
 export function opcodeMap(table: InstructionTable): string {
 	const parts: string[] = [];
-	const long = table.opcodes(true).maps;
-	for (const [map, slots] of table.opcodes(false).maps.entries()) {
-		if (slots.length === 0) continue;
-		const [lines, longLines] = [list(map, slots), list(map, long[map] ?? [])];
+	for (const map of MAP_NAMES.keys()) {
+		const slots = table.opcodes(false).map(map);
+		const [lines, longLines] = [list(map, slots), list(map, table.opcodes(true).map(map))];
+		if (lines.length === 0 && longLines.length === 0) continue;
 		const gone = lines.filter((line) => !longLines.includes(line));
 		const added = longLines.filter((line) => !lines.includes(line));
 		parts.push(`${MAP_NAMES[map]}\n\n${grid(slots)}`, lines.join("\n"));

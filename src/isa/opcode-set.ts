@@ -34,44 +34,69 @@ export function exactIndex(prefixClass: number, modrm: number): number {
 	return prefixClass * 256 + modrm;
 }
 
-/** Which form each opcode is, in 64-bit mode or outside of it, where some features exist and others do not. */
+/**
+ * Which form each opcode is, in 64-bit mode or outside of it, where some features exist and others do not. An opcode is
+ * worked out when it is first met: a run needs few of them.
+ */
 export class OpcodeSet {
-	/** By opcode map ({@link VEX_MAP} added for VEX) and opcode byte. */
-	readonly maps: readonly (OpcodeSlot | undefined)[][] = [[], [], [], [], [], [], [], []];
 	private readonly long: boolean;
+	/** By opcode map and opcode byte, map * 256 + byte: the forms that have it, and what became of them. */
+	private readonly candidates: (Form[] | undefined)[] = [];
+	private readonly slots: (OpcodeSlot | undefined)[] = [];
 
 	/** @param features those that exist; absent: all. */
 	constructor(forms: readonly Form[], long: boolean, features?: ReadonlySet<Feature>) {
 		this.long = long;
 		for (const form of forms) {
 			const { mode, feature = form.family.feature } = form.options;
-			if (mode === (long ? "i64" : "o64") || (form.encoding.rexW && !long)) continue;
+			const { map, opcode, plusRegister, vex, rexW } = form.encoding;
+			if (mode === (long ? "i64" : "o64") || (rexW && !long)) continue;
 			const needed = feature === undefined ? [] : typeof feature === "string" ? [feature] : feature;
-			if (features === undefined || needed.every((one) => features.has(one))) this.claim(form);
+			if (features !== undefined && !needed.every((one) => features.has(one))) continue;
+			const first = (map + (vex ? VEX_MAP : 0)) * 256 + opcode;
+			for (let at = first; at < first + (plusRegister ? 8 : 1); at++) {
+				const there = this.candidates[at];
+				if (there) there.push(form);
+				else this.candidates[at] = [form];
+			}
 		}
 	}
 
-	private claim(form: Form): void {
-		const { map, opcode, plusRegister, exact, vex } = form.encoding;
-		const slots = this.maps[map + (vex ? VEX_MAP : 0)] ?? [];
-		for (let register = 0; register < (plusRegister ? 8 : 1); register++) {
-			const slot: OpcodeSlot = slots[opcode + register] ?? {
-				hasModrm: form.mod !== "none",
-				forms: new Array(vex ? INDICES + VEX_256 : INDICES).fill(undefined),
-				exact: undefined,
-			};
-			slots[opcode + register] = slot;
-			assert(slot.hasModrm === (form.mod !== "none"), `${form.family.name} ${form.encoding.text}: ModRM or not?`);
+	/** What an opcode byte of an opcode map ({@link VEX_MAP} added for VEX) means; undefined: no form has it. */
+	slot(map: number, opcode: number): OpcodeSlot | undefined {
+		return this.slots[map * 256 + opcode] ?? this.resolve(map * 256 + opcode);
+	}
+
+	/** All opcodes of a map, by opcode byte. */
+	map(map: number): readonly (OpcodeSlot | undefined)[] {
+		return Array.from({ length: 256 }, (_, opcode) => this.slot(map, opcode));
+	}
+
+	private resolve(at: number): OpcodeSlot | undefined {
+		const forms = this.candidates[at];
+		if (!forms) return undefined;
+		const { mod } = forms[0]!;
+		const size = forms.some(({ encoding }) => encoding.vex) ? INDICES + VEX_256 : INDICES;
+		const slot: OpcodeSlot = {
+			hasModrm: mod !== "none",
+			forms: new Array(size).fill(undefined),
+			exact: undefined,
+		};
+		for (const form of forms) {
+			const { text, exact } = form.encoding;
+			assert(slot.hasModrm === (form.mod !== "none"), `${form.family.name} ${text}: ModRM or not?`);
 			if (exact === undefined) this.claimIndices(slot, form);
 			else {
 				slot.exact ??= new Map();
 				for (const prefixClass of prefixClasses(form)) {
 					const index = exactIndex(prefixClass, exact);
-					assert(!slot.exact.has(index), `${form.encoding.text} is claimed twice`);
+					assert(!slot.exact.has(index), `${text} is claimed twice`);
 					slot.exact.set(index, form);
 				}
 			}
 		}
+		this.slots[at] = slot;
+		return slot;
 	}
 
 	private claimIndices(slot: OpcodeSlot, form: Form): void {

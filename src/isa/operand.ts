@@ -125,12 +125,30 @@ export function isSized(code: OperandCode): boolean {
 /** Bits of a vector: what VEX.L chooses; 128 without VEX. */
 export type VectorLength = 128 | 256;
 
+/** What has been read so far: few of many thousand operands differ. */
+const known = new Map<string, Operand>();
+
 /** Reads an operand code for one operand size; `rm` tells where a ModRM operand lies. */
 export function parseOperand(
 	code: OperandCode,
 	size: OperandSize,
 	rm?: "register" | "memory" | "none",
 	length: VectorLength = 128,
+): Operand {
+	const key = `${code} ${size} ${rm === "memory"} ${length}`;
+	let operand = known.get(key);
+	if (!operand) {
+		operand = readOperand(code, size, rm, length);
+		known.set(key, operand);
+	}
+	return operand;
+}
+
+function readOperand(
+	code: OperandCode,
+	size: OperandSize,
+	rm: "register" | "memory" | "none" | undefined,
+	length: VectorLength,
 ): Operand {
 	const make = (kind: OperandKind, width: Width | 0, rest: Partial<Operand> = {}): Operand => ({
 		code,

@@ -62,7 +62,7 @@ class TableInstance implements Instance {
 
 	get operands(): readonly Operand[] {
 		this.knownOperands ??= this.form.operandCodes.map((code) =>
-			parseOperand(code, this.size, this.rm, vectorLength(this.form)),
+			parseOperand(code, this.size, this.rm, vectorLengthOf(this.form.encoding)),
 		);
 		return this.knownOperands;
 	}
@@ -119,45 +119,30 @@ export class InstructionTable {
 		sizes: readonly OperandSize[],
 	): void {
 		const encoding = parseEncoding(text);
-		const operandCodes = operands === "" ? [] : operands.split(", ");
-		const parsed = operandCodes.map((code) => parseOperand(code, 32, undefined, encoding.vex?.l === 1 ? 256 : 128));
-		const usesRm = parsed.find(
-			(operand) => operand.kind === "rm" || operand.kind === "creg" || operand.kind === "dreg",
-		);
+		const shape = shapeOf(operands, vectorLengthOf(encoding));
 		const hasModrm = encoding.modrm !== undefined || encoding.exact !== undefined;
-		assert(!usesRm || encoding.modrm !== undefined, `${family.name} ${text}: operand needs ModRM`);
-		for (const { kind } of parsed) {
-			const needs = kind === "reg" || kind === "sreg" || kind === "creg" || kind === "dreg";
-			assert(!needs || encoding.modrm === "r", `${family.name} ${text}: operand needs /r`);
-			assert(kind !== "opcodeReg" || encoding.plusRegister, `${family.name} ${text}: operand needs +r`);
-		}
-		const rmOperand = parsed.find((operand) => operand.mod !== "any") ?? usesRm;
+		const name = `${family.name} ${text}`;
+		assert(!shape.usesRm || encoding.modrm !== undefined, `${name}: operand needs ModRM`);
+		assert(!shape.usesReg || encoding.modrm === "r", `${name}: operand needs /r`);
+		assert(!shape.usesOpcode || encoding.plusRegister, `${name}: operand needs +r`);
 		const form: Form = {
 			family,
 			encoding,
-			operandCodes,
+			operandCodes: shape.codes,
 			options,
-			sized: options.sized !== undefined || operandCodes.some(isSized),
-			checks: [...stateChecks(encoding, parsed, options), ...(family.checks ?? [])],
+			sized: options.sized !== undefined || shape.sized,
+			checks: [...stateChecks(encoding, shape, options), ...(family.checks ?? [])],
 			aligned: options.aligned ?? encoding.vex === undefined,
-			usesVvvv: parsed.some(({ kind }) => kind === "vvvv"),
-			mod: hasModrm ? (rmOperand?.mod ?? (encoding.exact === undefined ? "any" : "register")) : "none",
-			registers: parsed.some(({ kind }) => kind === "creg" || kind === "dreg")
-				? "system"
-				: parsed.some(({ kind }) => kind === "sreg")
-					? "segment"
-					: parsed.some(({ kind, bank }) => kind === "reg" && bank === "mmx")
-						? "mmx"
-						: "general",
-			mmxRm: parsed.some(({ kind, bank }) => kind === "rm" && bank === "mmx"),
+			usesVvvv: shape.usesVvvv,
+			mod: hasModrm ? (shape.mod ?? (encoding.exact === undefined ? "any" : "register")) : "none",
+			registers: shape.registers,
+			mmxRm: shape.mmxRm,
 			instances: {},
 		};
 		this.forms.push(form);
-		const needsRm = parsed.some((operand) => operand.kind === "rm");
+		const { needsRm } = shape;
 		// Nothing but y: 32 or 64 bits, whatever 66 says.
-		const halfSized =
-			options.sized === "y" ||
-			(form.sized && !options.sized && operandCodes.every((code) => !isSized(code) || isHalfSized(code)));
+		const halfSized = options.sized === "y" || (options.sized === undefined && shape.halfSized);
 		const known = sizes.filter((size) => {
 			if (size === 64) return options.mode !== "i64";
 			return !encoding.rexW && !(halfSized && size === 16);
@@ -188,8 +173,66 @@ export class InstructionTable {
 	}
 }
 
-function vectorLength({ encoding }: Form): VectorLength {
-	return encoding.vex?.l === 1 ? 256 : 128;
+/** What a list of operands says of its form, whatever the encoding is. */
+interface Shape {
+	readonly codes: readonly string[];
+	/** One is in ModRM.rm, and may be in memory. */
+	readonly needsRm: boolean;
+	/** One is in ModRM.rm at all, in ModRM.reg, in the opcode. */
+	readonly usesRm: boolean;
+	readonly usesReg: boolean;
+	readonly usesOpcode: boolean;
+	readonly usesVvvv: boolean;
+	readonly usesVectors: boolean;
+	readonly usesMmx: boolean;
+	readonly mmxRm: boolean;
+	readonly mod: "any" | "register" | "memory" | undefined;
+	readonly registers: Form["registers"];
+	readonly sized: boolean;
+	/** Sized by nothing but y. */
+	readonly halfSized: boolean;
+}
+
+/** Many forms have the same operands. */
+const shapes = new Map<string, Shape>();
+
+function shapeOf(operands: string, length: VectorLength): Shape {
+	const key = `${length} ${operands}`;
+	let shape = shapes.get(key);
+	if (!shape) {
+		shape = readShape(operands === "" ? [] : operands.split(", "), length);
+		shapes.set(key, shape);
+	}
+	return shape;
+}
+
+function readShape(codes: readonly string[], length: VectorLength): Shape {
+	const parsed = codes.map((code) => parseOperand(code, 32, undefined, length));
+	const has = (...kinds: Operand["kind"][]): boolean => parsed.some(({ kind }) => kinds.includes(kind));
+	const hasBank = (bank: Operand["bank"], kind?: Operand["kind"]): boolean =>
+		parsed.some((operand) => operand.bank === bank && (kind === undefined || operand.kind === kind));
+	const system = has("creg", "dreg");
+	const sized = codes.some(isSized);
+	const general = hasBank("mmx", "reg") ? "mmx" : "general";
+	return {
+		codes,
+		needsRm: has("rm"),
+		usesRm: has("rm") || system,
+		usesReg: has("reg", "sreg") || system,
+		usesOpcode: has("opcodeReg"),
+		usesVvvv: has("vvvv"),
+		usesVectors: hasBank("vector"),
+		usesMmx: hasBank("mmx"),
+		mmxRm: hasBank("mmx", "rm"),
+		mod: (parsed.find(({ mod }) => mod !== "any") ?? parsed.find(({ kind }) => kind === "rm"))?.mod,
+		registers: system ? "system" : has("sreg") ? "segment" : general,
+		sized,
+		halfSized: sized && codes.every((code) => !isSized(code) || isHalfSized(code)),
+	};
+}
+
+function vectorLengthOf({ vex }: Encoding): VectorLength {
+	return vex?.l === 1 ? 256 : 128;
 }
 
 /** Operands of y alone are 32 or 64 bits wide. */
@@ -198,11 +241,10 @@ function isHalfSized(code: string): boolean {
 }
 
 /** VEX is #UD in real and virtual-8086 mode (SDM 2 2.3.1); the rest follows from the registers that a form has. */
-function stateChecks({ vex }: Encoding, operands: readonly Operand[], { state }: FormOptions): Check[] {
+function stateChecks({ vex }: Encoding, { usesVectors, usesMmx }: Shape, { state }: FormOptions): Check[] {
 	const checks: Check[] = vex ? ["protected"] : [];
-	const has = (bank: Operand["bank"]): boolean => operands.some((operand) => operand.bank === bank);
-	if (state ? state === "avx" : has("vector") && vex) checks.push("avx");
-	if (state ? state === "sse" : has("vector") && !vex) checks.push("sse");
-	if (state ? state === "mmx" : has("mmx")) checks.push("mmx");
+	if (state ? state === "avx" : usesVectors && vex) checks.push("avx");
+	if (state ? state === "sse" : usesVectors && !vex) checks.push("sse");
+	if (state ? state === "mmx" : usesMmx) checks.push("mmx");
 	return checks;
 }
