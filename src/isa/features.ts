@@ -145,6 +145,8 @@ export const IMPLEMENTED: ReadonlySet<Feature> = new Set([
 	"clflush",
 	"clflushopt",
 	"clwb",
+	"cx16",
+	"lahf-lm",
 	"3dnowprefetch",
 	"movbe",
 	"popcnt",

@@ -73,7 +73,7 @@ class TableInstance implements Instance {
 				this.size,
 				this.operands,
 				this.rm,
-				this.form.encoding.vex && vectorLength(this.form),
+				this.form.encoding.vex && vectorLengthOf(this.form.encoding),
 			);
 			this.form.family.meaning(semantics);
 			this.knownMeaning = semantics.result;
