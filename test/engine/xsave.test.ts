@@ -44,9 +44,8 @@ async function create(engine: EngineName, setup: Setup): Promise<TestGuest> {
 	const guest = await TestGuest.create(engine, { code: [...code, HLT], registers: { eax: wanted } });
 	installFaultTable(guest);
 	const { processor, ram } = guest;
-	// XSAVEC is there, and so is the compacted format.
-	processor.setCpuid([{ function: 0xd, index: 1, flags: 1, eax: 2, ebx: 0, ecx: 0, edx: 0 }]);
-	processor.setInstructions();
+	// Every feature that there is.
+	processor.setCpuid([]);
 	processor.set64(F.cr4, cr4);
 	processor.set64(F.xcr0, BigInt(xcr0));
 	for (let n = 0; n < 16; n++) {
@@ -99,6 +98,13 @@ describe.each(ENGINES)("XSAVE on the %s engine", (engine) => {
 		const guest = await create(engine, { code });
 		enterUserMode(guest);
 		expect(faultOf(guest)).toBe(GP);
+	});
+
+	it("XGETBV with ECX 1 tells what is in use", async () => {
+		const guest = await create(engine, { code: [0x0f, 0x01, 0xd0], wanted: 0 });
+		guest.setRegister("ecx", 1);
+		guest.runToHalt();
+		expect([guest.register("eax"), guest.register("edx")]).toEqual([SSE | YMM | PKRU, 0]);
 	});
 
 	it("saves what is asked for and XCR0 has, each in its place, and leaves the rest of the header", async () => {

@@ -72,9 +72,9 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineCodePages(core);
 	defineMode(core);
 	defineSystemMode(core);
-	defineSystemHelpers(core);
 	defineWide(core);
 	defineX87(core);
+	defineSystemHelpers(core);
 	defineFloat(core);
 	defineVectorState(core);
 	defineVectorPure(core);

@@ -1,5 +1,5 @@
 import { RAX, RCX, RDX, VECTOR } from "../../isa/registers.ts";
-import type { Ex } from "../../wasm/expression.ts";
+import { type Ex, i64 } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { F, GPRS, STATUS } from "../layout.ts";
 import { CR4, XCR0 } from "./control-bits.ts";
@@ -13,10 +13,11 @@ export function defineExtendedControl(core: Core): void {
 		const st = f.param(0);
 		undefinedUnlessOn(core, f, st);
 		const number = f.let(st.load("i32", GPRS + RCX * 8));
-		// Register 1 tells which components are in use; it may say so of all that are on.
 		const known = number.eqz().or(number.eq(1).and(hasFeature(st, "xgetbv1")));
 		f.returnIf(known.eqz(), call(core.fn("raise"), st, VECTOR.GP, 0));
-		setPair(f, st, F.xcr0.of(st));
+		// Register 1 tells which of the components are in use.
+		const used = call(core.fn("stateInUse"), st).extU();
+		setPair(f, st, F.xcr0.of(st).and(i64(-1).when(number.eqz(), used)));
 		f.return(STATUS.next);
 	});
 

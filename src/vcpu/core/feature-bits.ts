@@ -47,6 +47,7 @@ const CORE_FEATURES = [
 	"pks",
 	"rdtscp",
 	"rdpid",
+	"xsavec",
 	"xsaves",
 	"xgetbv1",
 	"tsc-adjust",

@@ -74,16 +74,6 @@ function defineNan(core: Core): void {
 }
 
 function defineWideIntegers(core: Core): void {
-	/** `mulHigh(a, b)` → the upper 64 bits of the product. */
-	core.define("mulHigh", ["i64", "i64"], ["i64"], (f) => {
-		const [a, b] = [f.param(0), f.param(1)];
-		const low = (x: Ex): Ex => x.and(0xffffffffn);
-		const [a0, a1, b0, b1] = [f.let(low(a)), f.let(a.shrU(32)), f.let(low(b)), f.let(b.shrU(32))];
-		const [mid, other] = [f.let(a1.mul(b0)), f.let(a0.mul(b1))];
-		const carry = a0.mul(b0).shrU(32).add(low(mid)).add(low(other)).shrU(32);
-		f.return(a1.mul(b1).add(mid.shrU(32)).add(other.shrU(32)).add(carry));
-	});
-
 	/** `divWide(high, low, divisor)` → the quotient of 128 by 64 bits; `high` < `divisor`, whose top bit is set. */
 	core.define("divWide", ["i64", "i64", "i64"], ["i64"], (f) => {
 		const [high, low, divisor] = [f.param(0), f.param(1), f.param(2)];

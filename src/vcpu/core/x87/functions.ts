@@ -22,7 +22,7 @@ import {
 } from "./format.ts";
 import { registerHelper } from "./instructions.ts";
 import { stackFault } from "./stack.ts";
-import { defineWide, loadWide, NUMBER, setWide, sumSeries, wideSlot } from "./wide.ts";
+import { defineWideNumbers, loadWide, NUMBER, setWide, sumSeries, wideSlot } from "./wide.ts";
 import { ARCTANGENTS, SERIES, WIDE, type WideConstant } from "./wide-constants.ts";
 
 /** Scratch numbers by what they are for. */
@@ -30,7 +30,7 @@ const SLOT = { x: 0, y: 1, a: 2, b: 3, z: 4, sum: 5, t: 6 } as const;
 
 /** F2XM1, FYL2X, FYL2XP1 and FPATAN (SDM 1 8.3.8–8.3.10). All are rounded once, from 120 bits. */
 export function defineFunctions(core: Core): void {
-	defineWide(core);
+	defineWideNumbers(core);
 	/** `fpuRoundWide(state, number)`: the result from a number that stands for an inexact one. */
 	core.define("fpuRoundWide", ["i32", "i32"], [], (f) => {
 		const [st, at] = [f.param(0), f.param(1)];

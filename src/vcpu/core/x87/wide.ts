@@ -98,7 +98,7 @@ function below(a: Ex, b: Ex, c: Ex, d: Ex): Ex {
 }
 
 /** Arithmetic of numbers with 128 bits, for transcendental functions. */
-export function defineWide(core: Core): void {
+export function defineWideNumbers(core: Core): void {
 	/** `wideProduct(to, aHigh, aLow, bHigh, bLow)`: stores the upper 128 bits of the product, low half first. */
 	core.define("wideProduct", ["i32", "i64", "i64", "i64", "i64"], [], (f) => {
 		const [to, aHigh, aLow, bHigh, bLow] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];

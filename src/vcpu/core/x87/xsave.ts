@@ -1,11 +1,12 @@
 import { RAX, VECTOR } from "../../../isa/registers.ts";
 import { type Ex, i32, i64, type Local } from "../../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../../wasm/function.ts";
-import { CPUID_ENTRY, XSAVE_COMPONENTS, XSAVE_HEADER_END } from "../../cpuid.ts";
+import { XSAVE_COMPONENTS, XSAVE_HEADER_END } from "../../cpuid.ts";
 import { F, GPRS, STATUS } from "../../layout.ts";
 import { LEGACY, MXCSR_MASK } from "../../state-image.ts";
 import { CR0, CR4, XCR0 } from "../control-bits.ts";
 import type { Core } from "../core.ts";
+import { hasFeature } from "../feature-bits.ts";
 import { FCW } from "./format.ts";
 import { alignedOperand, vectorCount } from "./fxsave.ts";
 
@@ -143,7 +144,7 @@ export function defineXsave(core: Core): void {
 		f.set(beyond, beyond.or(present.and(layout.when(compact, exists).not())));
 		f.if(compact.eqz(), () => f.set(beyond, beyond.or(layout)));
 		const refused = beyond.ne(0n).or(supervisor.and(compact.eqz()));
-		f.if(refused.or(compact.and(call(core.fn("knowsCompacted"), st).eqz())), () => raise(f, st, VECTOR.GP));
+		f.if(refused.or(compact.and(hasFeature(st, "xsavec").eqz())), () => raise(f, st, VECTOR.GP));
 
 		const loaded = f.let(wanted.and(present.wrap()));
 		const vectors = f.let(call(core.fn("vectorBytes"), st));
@@ -206,12 +207,5 @@ function defineXsaveLayout(core: Core): void {
 		const [compact, components] = [f.param(0), f.param(1)];
 		const behind = i64(PKRU_AREA).when(components.and(XCR0.avx), AVX);
 		f.return(behind.when(compact, PKRU_STANDARD));
-	});
-
-	/** `knowsCompacted(state)` → 1 where CPUID shows XSAVEC. */
-	core.define("knowsCompacted", ["i32"], ["i32"], (f) => {
-		const entry = f.let(call(core.fn("cpuidFind"), f.param(0), 0xd, 1));
-		f.returnIf(entry.eqz(), 0);
-		f.return(entry.load("i32", CPUID_ENTRY.eax).shrU(1).and(1));
 	});
 }
