@@ -2,7 +2,6 @@ import { Decoded, type Decoder } from "../../isa/decoder.ts";
 import type { Check } from "../../isa/family.ts";
 import { inMemory } from "../emitter.ts";
 import { codeSizeOf, KEY } from "../layout.ts";
-import { floatInPlace } from "./unit-float.ts";
 
 /**
  * IPs are numbers. Those of 64-bit mode are signed, as canonical addresses are: of 48 bits, they are exact.
@@ -189,7 +188,8 @@ function classify(instruction: UnitInstruction, { key }: DiscoverOptions): Kind 
 	const { meaning } = instance;
 	const { family, checks } = instance.form;
 	if (meaning.helper || checks.some((check) => !passes(check, key))) return "handler";
-	if (!floatInPlace(instance)) return "handler";
+	// Their stores may fail behind the arithmetic, when its flags are not yet part of MXCSR.
+	if (meaning.floats.length > 0 && meaning.stores.length > 0) return "handler";
 	if (meaning.stores.length > 1 || meaning.faults.some((fault) => !fault.when)) return "handler";
 	if (meaning.stores.some((store) => store.kind === "operand" && store.when)) return "handler";
 	if (instance.operands.some(({ kind }) => kind === "sreg" || kind === "fixedSegment")) return "handler";

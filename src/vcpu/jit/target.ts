@@ -18,7 +18,7 @@ import { ACCESS, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import { passes, type UnitInstruction } from "./discover.ts";
 import { changesFlags, type FlagKnowledge, readsFlags } from "./flag-knowledge.ts";
 import { operandNumber, registerPlace } from "./register-use.ts";
-import { printFloat } from "./unit-float.ts";
+import { UnitFloat } from "./unit-float.ts";
 import type { UnitFrame } from "./unit-frame.ts";
 import { UnitMemory } from "./unit-memory.ts";
 
@@ -44,6 +44,8 @@ export class CompiledTarget implements Target {
 	private readonly memory: UnitMemory;
 	private readonly frame: UnitFrame;
 	private instruction: UnitInstruction | undefined;
+	/** SSE arithmetic of the current instruction. */
+	private arithmetic: UnitFloat | undefined;
 	/** Values that only this instruction uses, given back behind it. */
 	private temporaries: Local[] = [];
 
@@ -379,13 +381,20 @@ export class CompiledTarget implements Target {
 		return this.frame.imports.get(`pure_${name}`);
 	}
 
-	float(name: FloatFunction, args: readonly Ex[]): Ex {
-		return printFloat(this.frame, name, args);
+	beginFloat(): void {
+		this.arithmetic = new UnitFloat(this.frame);
 	}
 
-	/** An operation is complete with its flags: {@link floatInPlace}. */
-	beginFloat(): void {}
-	endFloat(): void {}
+	float(name: FloatFunction, args: readonly Ex[]): Ex {
+		assert(this.arithmetic, "an instruction of SSE arithmetic");
+		return this.arithmetic.operation(name, args);
+	}
+
+	endFloat(): void {
+		this.arithmetic?.end();
+	}
+
+	/** Nothing that may leave comes behind the arithmetic: its end has done it. */
 	commitFloat(): void {}
 
 	fault(_vector: number, _errorCode: number | undefined, when: Ex | undefined): void {

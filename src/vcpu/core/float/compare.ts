@@ -9,7 +9,7 @@ import { type Format, MXCSR } from "./format.ts";
 const { equal, less, greater, unordered } = RELATION;
 const any = equal | less | greater | unordered;
 /** Relations for which predicates 0 to 15 hold (SDM 2A CMPPD, table 3-1); 16 to 31 are the same. */
-const PREDICATES = [
+export const PREDICATES = [
 	equal,
 	less,
 	less | equal,

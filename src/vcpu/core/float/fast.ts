@@ -1,7 +1,7 @@
 import type { Ex, Local } from "../../../wasm/expression.ts";
 import { float } from "../../../wasm/float.ts";
 import type { FloatCode } from "./code.ts";
-import { F32, F64, type Format, MXCSR } from "./format.ts";
+import { F32, F64, inexactKnown, MXCSR } from "./format.ts";
 
 /*
  * WebAssembly's own arithmetic rounds to nearest and shows no flags. It is right where no operand is a denormal and the
@@ -9,23 +9,6 @@ import { F32, F64, type Format, MXCSR } from "./format.ts";
  * nor FTZ plays a part. Whether PE is raised does not matter where it is set already and masked, and can be told cheaply
  * in many cases where it is not. What these functions do not return from is left to the code behind them.
  */
-
-/** PE is set and masked, rounding is to nearest: bits of MXCSR and their values. */
-export const INEXACT_KNOWN = { mask: MXCSR.rc | MXCSR.pe | MXCSR.pm, value: MXCSR.pe | MXCSR.pm } as const;
-
-function inexactKnown({ mxcsr }: FloatCode): Ex {
-	return mxcsr.and(INEXACT_KNOWN.mask).eq(INEXACT_KNOWN.value);
-}
-
-/** Whether the magnitude of `x` lies above the smallest normal number and below infinity. */
-export function isPlain(format: Format, x: Ex): Ex {
-	const first = (format.minNormal << 1n) + 1n;
-	const end = format.infinity << 1n;
-	return format
-		.magnitude(x)
-		.sub(format.bits(first))
-		.ltU(format.bits(end - first));
-}
 
 /** Prints `body` for rounding to nearest and operands that are no denormals. */
 function whenPlain(code: FloatCode, operands: readonly Ex[], body: () => void): void {
@@ -39,8 +22,8 @@ export function fastSum(code: FloatCode, a: Local, b: Local): void {
 	const { f, format } = code;
 	whenPlain(code, [a, b], () => {
 		const sum = f.let(format.native("add", a, b));
-		f.if(isPlain(format, sum).or(format.isZero(sum)), () => {
-			f.returnIf(inexactKnown(code), sum);
+		f.if(format.isPlain(sum).or(format.isZero(sum)), () => {
+			f.returnIf(inexactKnown(code.mxcsr), sum);
 			// What rounding took away is a number (Knuth's two-sum), but for overflow on the way to it.
 			const sub = (x: Ex, y: Ex): Local => f.let(format.native("sub", x, y));
 			const part = sub(sum, a);
@@ -59,8 +42,8 @@ export function fastProduct(code: FloatCode, a: Local, b: Local): void {
 	const { f, format } = code;
 	whenPlain(code, [a, b], () => {
 		const product = f.let(format.native("mul", a, b));
-		f.if(isPlain(format, product), () => {
-			f.returnIf(inexactKnown(code), product);
+		f.if(format.isPlain(product), () => {
+			f.returnIf(inexactKnown(code.mxcsr), product);
 			if (format === F32) {
 				const exact = float("f64.mul", promote(a), promote(b));
 				f.if(float("f64.ne", exact, promote(product)), () => code.raise(MXCSR.pe));
@@ -94,10 +77,10 @@ export function fastRoot(code: FloatCode, a: Local): void {
 
 function fastRounded(code: FloatCode, op: "div" | "sqrt", ...operands: Local[]): void {
 	const { f, format } = code;
-	f.if(inexactKnown(code), () =>
+	f.if(inexactKnown(code.mxcsr), () =>
 		whenPlain(code, operands, () => {
 			const result = f.let(format.native(op, ...operands));
-			f.returnIf(isPlain(format, result), result);
+			f.returnIf(format.isPlain(result), result);
 		}),
 	);
 }
@@ -121,7 +104,7 @@ export function fastFused(code: FloatCode, a: Local, b: Local, c: Local, sign: E
 			f.set(odd, odd.add(grows.shl(1)).sub(1));
 		});
 		const result = f.let(F32.fromFloat(float("f32.demote_f64", F64.toFloat(odd))));
-		f.if(isPlain(F32, result), () => {
+		f.if(F32.isPlain(result), () => {
 			f.if(inexact.or(float("f64.ne", promote(result), sum)), () => code.raise(MXCSR.pe));
 			f.return(result);
 		});
@@ -137,7 +120,7 @@ export function fastNarrow(code: FloatCode, a: Local): void {
 	const { f } = code;
 	whenPlain(code, [a], () => {
 		const result = f.let(F32.fromFloat(float("f32.demote_f64", F64.toFloat(a))));
-		f.if(isPlain(F32, result), () => {
+		f.if(F32.isPlain(result), () => {
 			f.if(float("f64.ne", promote(result), F64.toFloat(a)), () => code.raise(MXCSR.pe));
 			f.return(result);
 		});

@@ -77,6 +77,14 @@ export class Format {
 			.sub(1)
 			.ltU(this.bits((this.minNormal << 1n) - 1n));
 	}
+	/** Whether the magnitude lies above the smallest normal number and below infinity. */
+	isPlain(x: Ex): Ex {
+		const first = (this.minNormal << 1n) + 1n;
+		const end = this.infinity << 1n;
+		return this.magnitude(x)
+			.sub(this.bits(first))
+			.ltU(this.bits(end - first));
+	}
 	/** The bits but for the sign, twice. */
 	magnitude(x: Ex): Ex {
 		return x.shl(1);
@@ -114,6 +122,11 @@ export const MXCSR = {
 	ftz: 0x8000,
 	all: 0x3f,
 } as const;
+
+/** Rounding is to nearest, and PE set and masked: an inexact result would change nothing of this MXCSR. */
+export function inexactKnown(mxcsr: Ex): Ex {
+	return mxcsr.and(MXCSR.rc | MXCSR.pe | MXCSR.pm).eq(MXCSR.pe | MXCSR.pm);
+}
 
 /** Rounding control (SDM 1 table 4-8). */
 export const RC = { nearest: 0, down: 1, up: 2, zero: 3 } as const;
