@@ -32,6 +32,23 @@ const f64 = (): Field => new Field(take(8), 8);
 /** More than the length of any block, bytes. */
 export const FAR = 0x10000;
 
+/** The last table of a page walk, as the paging-structure caches of a processor know it (SDM 3A 4.10.3). */
+export const WALK_ROW = {
+	/** Linear address / 2 MiB, and CR3. */
+	region: new Field(0, 8),
+	cr3: new Field(8, 8),
+	/** F.generation + 1 at the time of the walk. */
+	generation: new Field(16, 4),
+	/** Offset of the table in VM memory. */
+	table: new Field(20, 4),
+	/** Bits that the entries above have in common; all ones without any. */
+	rights: new Field(24, 4),
+	/** Bits 0–7: level of the table, 1 the lowest; bit 8: no entry above forbids to execute. */
+	level: new Field(28, 4),
+} as const;
+export const WALK_ROW_SIZE = 32;
+export const WALK_CACHE_ENTRIES = 256;
+
 /** Sixteen general registers, 8 bytes each, in encoding order. */
 export const GPRS = take(16 * 8);
 
@@ -319,6 +336,8 @@ export const F = {
 	interpreted: f64(),
 	/** Vector whose delivery is under way, for double faults; -1 none. */
 	delivering: f32(),
+	/** Where walks of PAE and 4- or 5-level paging ended: {@link WALK_CACHE_ENTRIES} rows of {@link WALK_ROW}. */
+	walkCache: new Field(take(WALK_CACHE_ENTRIES * WALK_ROW_SIZE), 8),
 	/** Counter of TLB misses that filled, for statistics. */
 	fills: f32(),
 } as const;

@@ -1,7 +1,7 @@
 import { call } from "../../wasm/function.ts";
 import { ACCESS, CODE_PAGE, CODE_PAGE_SIZE, F, TLB } from "../layout.ts";
 import type { Core } from "./core.ts";
-import { WALK } from "./walk.ts";
+import { WALK } from "./page-entry.ts";
 
 /** Compiled code over several pages is good as long as each of them is where it was. */
 export function defineCodePages(core: Core): void {

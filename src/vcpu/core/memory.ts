@@ -24,8 +24,8 @@ import { KVM_MEM_READONLY, SLOT_FLAGS } from "../slot-table.ts";
 import { CR0, CR4, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import { isCanonical } from "./mode.ts";
+import { metaOf } from "./page-entry.ts";
 import { tableOf } from "./tlb.ts";
-import { metaOf } from "./walk.ts";
 
 /** Kinds of {@link IO}: 1 is ROM, where reads are direct and writes go out. */
 export const KIND_RAM = 0;

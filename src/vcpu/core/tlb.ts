@@ -168,6 +168,9 @@ export function defineTlb(core: Core): void {
 	/** `flushHost(state, first, last)`: forgets translations to the VM memory from page `first` to page `last` (addresses, inclusive). */
 	core.define("flushHost", ["i32", "i32", "i32"], [], (f) => {
 		const [st, first, last] = [f.param(0), f.param(1), f.param(2)];
+		// Page tables may have been there: none is where it was.
+		F.generation.set(f, st, F.generation.of(st).add(1));
+		F.pending.set(f, st, F.pending.of(st).or(PENDING.code));
 		const [n, count, list] = [f.local("i32", 0), f.let(F.tlbListCount.of(st)), f.let(F.tlbList.of(st))];
 		f.if(count.gtU(TLB_LIST_CAPACITY), () => {
 			f.call(core.fn("flushTlb"), st, 0);

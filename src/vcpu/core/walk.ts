@@ -22,30 +22,10 @@ import {
 import { CR0, CR4, EFER, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import { hasFeature } from "./feature-bits.ts";
-
-/** Bits of {@link F.walkFlags}: what the translation allows. */
-export const WALK = {
-	writable: 1,
-	user: 2,
-	executable: 4,
-	global: 8,
-	/** The leaf's dirty bit is set, or there is none. */
-	dirty: 16,
-	/** So are the accessed bits of all levels. */
-	accessed: 32,
-	/** From a page of 2 or 4 MiB, or of 1 GiB. */
-	large: 64,
-	huge: 128,
-} as const;
-
-/** What a TLB entry keeps of {@link F.walkFlags}: META of tlb.ts. */
-export function metaOf(flags: Ex): Ex {
-	return flags.shrU(3).and(1).or(flags.shrU(5).and(6));
-}
+import { PTE, reservedBits, WALK, walkFlags, wantsWrite } from "./page-entry.ts";
+import { defineWalkCached, noteWalk } from "./walk-cache.ts";
 
 const ALL = WALK.writable | WALK.user | WALK.executable | WALK.dirty | WALK.accessed;
-
-const PTE = { present: 1, write: 2, user: 4, accessed: 0x20, dirty: 0x40, large: 0x80, global: 0x100 } as const;
 
 /** Slot lookup, dirty marking and the page walk: the first one-step translation's machinery. */
 export function defineWalk(core: Core): void {
@@ -54,6 +34,7 @@ export function defineWalk(core: Core): void {
 	defineEntryAccess(core);
 	defineWalkLegacy(core);
 	defineWalkPae(core);
+	defineWalkCached(core);
 	core.define("walk", ["i32", "i64", "i32"], ["i32"], (f) => {
 		const [st, linear, access] = [f.param(0), f.param(1), f.param(2)];
 		f.if(F.cr0.of(st).wrap().and(CR0.pg).eqz(), () => {
@@ -61,7 +42,10 @@ export function defineWalk(core: Core): void {
 			F.walkFlags.set(f, st, ALL);
 			f.return(0);
 		});
-		f.if(F.cr4.of(st).wrap().and(CR4.pae).ne(0), () => f.return(call(core.fn("walkPae"), st, linear, access)));
+		f.if(F.cr4.of(st).wrap().and(CR4.pae).ne(0), () => {
+			f.returnIf(call(core.fn("walkCached"), st, linear, access), 0);
+			f.return(call(core.fn("walkPae"), st, linear, access));
+		});
 		f.return(call(core.fn("walkLegacy"), st, linear, access));
 	});
 }
@@ -195,11 +179,6 @@ function defineEntryAccess(core: Core): void {
 			f.call(core.fn("checkCode"), st, host, bytes);
 		});
 	});
-}
-
-/** Whether the access wants to write (WRITE or MODIFY). */
-function wantsWrite(access: Ex): Ex {
-	return access.and(ACCESS.write | ACCESS.modify).ne(0);
 }
 
 /** Bits of a page fault's error code besides those of {@link ACCESS} (SDM 3A 4.7). */
@@ -340,19 +319,7 @@ function defineWalkLegacy(core: Core): void {
 			f.set(leaf, wanted);
 		});
 		F.walkGpa.set(f, st, gpa.and(physicalMask));
-		F.walkFlags.set(
-			f,
-			st,
-			rights
-				.and(PTE.write)
-				.shrU(1)
-				.or(rights.and(PTE.user).shrU(1))
-				.or(WALK.executable)
-				.or(leaf.and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4.pge).shrU(4)))
-				.or(leaf.and(PTE.dirty).shrU(2))
-				.or(rights.and(PTE.accessed))
-				.or(leafHost.eq(pdeHost).mul(WALK.large)),
-		);
+		F.walkFlags.set(f, st, walkFlags(st, rights, i32(1), leaf, leafHost.eq(pdeHost).add(1)));
 		f.return(0);
 	});
 }
@@ -363,15 +330,13 @@ function defineWalkPae(core: Core): void {
 		const walk = startWalk(core, f);
 		const { st, linear, access } = walk;
 		const physicalMask = f.let(F.physicalMask.of(st));
-		const nxe = f.let(F.efer.of(st).wrap().and(EFER.nxe).ne(0));
 		const long = f.let(F.efer.of(st).wrap().and(EFER.lma).ne(0));
-		const reserved = f.let(F.physicalReserved.of(st).or(i64(0x8000000000000000n).when(nxe.eqz(), 0n)));
-		// Software's own in 4-level paging, reserved in PAE paging (SDM 3A tables 4-9 to 4-11).
-		f.if(long.eqz(), () => f.set(reserved, reserved.or(0x7ff0000000000000n)));
+		const reserved = f.let(reservedBits(st));
 		const level = f.local("i32");
 		const table = f.local("i64");
 		const rights = f.local("i32", -1);
 		const executable = f.local("i32", 1);
+		const above = { rights: f.local("i32"), executable: f.local("i32") };
 		f.if(
 			long,
 			() => {
@@ -400,6 +365,8 @@ function defineWalkPae(core: Core): void {
 				f.if(host.ne(0), () => f.set(entry, host.load("i64")));
 				f.if(entry.wrap().and(PTE.present).eqz(), () => fail(walk, 0));
 				f.if(entry.and(reserved).ne(0n), () => fail(walk, CODE.present | CODE.reserved));
+				f.set(above.rights, rights);
+				f.set(above.executable, executable);
 				f.set(rights, rights.and(entry.wrap()));
 				f.set(executable, executable.and(entry.shrU(63).eqz()));
 				f.brIf(leaf, level.eq(1));
@@ -438,22 +405,10 @@ function defineWalkPae(core: Core): void {
 			const wanted = f.let(entry.or(BigInt(PTE.accessed)).or(wantsWrite(access).mul(PTE.dirty).extU()));
 			f.if(wanted.ne(entry), () => f.call(core.fn("entryUpdate"), st, gpa, host, wanted, 8));
 			f.set(entry, wanted);
+			noteWalk(f, st, linear, { level, host, gpa, ...above });
 		});
 		F.walkGpa.set(f, st, result.and(physicalMask));
-		F.walkFlags.set(
-			f,
-			st,
-			rights
-				.and(PTE.write)
-				.shrU(1)
-				.or(rights.and(PTE.user).shrU(1))
-				.or(executable.shl(2))
-				.or(entry.wrap().and(PTE.global).shrU(5).and(F.cr4.of(st).wrap().and(CR4.pge).shrU(4)))
-				.or(entry.wrap().and(PTE.dirty).shrU(2))
-				.or(rights.and(PTE.accessed))
-				.or(level.eq(2).mul(WALK.large))
-				.or(level.eq(3).mul(WALK.huge)),
-		);
+		F.walkFlags.set(f, st, walkFlags(st, rights, executable, entry.wrap(), level));
 		f.return(0);
 	});
 }
