@@ -62,6 +62,18 @@ describe.each(ENGINES)("code of 64-bit mode on the %s", (engine) => {
 		expect(pushed.getBigUint64(8, true)).toBe(0x0000_8000_0000_0000n);
 	});
 
+	it("jumps lead from the top of the address space to its bottom and back", async () => {
+		const top = 0xffff_ffff_ffff_f000n;
+		const guest = await create({ rip: top, registers: { rcx: 0n, rdx: 5000n } });
+		map(guest, top, 0xe000);
+		// dec edx; jz to the hlt; jmp 0x2000; hlt
+		guest.ram.set(hex("ffca 7405 e9f72f0000 f4"), 0xe000);
+		// inc ecx; jmp to the top
+		guest.ram.set(hex("ffc1 e9f9cfffff"), 0x2000);
+		guest.runToHalt();
+		expect(guest.gpr("rcx")).toBe(4999n);
+	});
+
 	it("code that changes itself in the upper half is seen at once", async () => {
 		// mov byte [rip + 1], imm8 changes the immediate of the mov that follows; loop
 		const code = hex("8815 01000000 b0 00 01c3 ffc2 83fa 14 75ef f4");

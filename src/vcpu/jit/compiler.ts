@@ -218,6 +218,7 @@ export class UnitCompiler implements Compiler {
 			blockLimit: MOST_INSTRUCTIONS_PER_BLOCK,
 			source: {
 				executed: (ip) => {
+					if (key & KEY.long && regionOf(ip) !== region) return false;
 					const linear = linearOf(key, csBase, ip);
 					const host = pages.get(pageOf(linear)) ?? processor.fetchCached(pageOf(linear));
 					return host !== 0 && this.warm(processor.code.find(host + (linear & 4095), key));
