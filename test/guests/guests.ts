@@ -10,6 +10,8 @@ export interface Guest {
 	readonly expected: readonly string[];
 	/** What QEMU 7.2's TCG prints, where that differs: trial → line. */
 	readonly qemuDepartures: ReadonlyMap<string, string>;
+	/** It runs 64-bit code. */
+	readonly needs64: boolean;
 }
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
@@ -26,6 +28,7 @@ export const guests: readonly Guest[] = readdirSync(`${folder}source`)
 		qemuDepartures: new Map(
 			outputLines(readFileSync(`${folder}expected/${name}.qemu.txt`, "utf8")).map((line) => [trial(line), line]),
 		),
+		needs64: name === "long",
 	}));
 
 /** The lines a guest printed, without empty ones and line ends. */

@@ -313,9 +313,10 @@ function defineLong(core: Core): void {
 		});
 		// Trap gates leave IF alone: type bit 0.
 		clearFlags(f, st, i32(EFLAGS.tf | EFLAGS.nt | EFLAGS.vm | EFLAGS.rf).or(type.and(1).eqz().mul(EFLAGS.if)));
-		f.if(inner, () => f.call(core.fn("nullStack"), st, dpl));
+		const to = f.let(dpl.when(inner, level));
+		f.if(index.ne(-1), () => f.call(core.fn("nullStack"), st, to));
 		moveStackPointer(f, st, stack, below);
-		f.call(core.fn("enterCode"), st, selector, raw, dpl.when(inner, level), ip);
+		f.call(core.fn("enterCode"), st, selector, raw, to, ip);
 		f.return(STATUS.branch);
 	});
 }
