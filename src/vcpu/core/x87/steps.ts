@@ -14,6 +14,7 @@ import {
 	isInfinite,
 	isZero,
 	normalize,
+	type Parts,
 	partsOf,
 	raiseFlags,
 	result,
@@ -37,6 +38,12 @@ export function defineSteps(core: Core): void {
 
 function leaveWithNan(core: Core, f: FunctionBuilder, st: Ex, a: Ex, b: Ex): void {
 	f.if(call(core.fn("fpuNan"), st, a, b), () => f.return());
+}
+
+/** The result is the operand, but for the exponent of a pseudo-denormal; that it is denormal is no underflow. */
+function unchanged(f: FunctionBuilder, st: Ex, { sign, exponent, significand }: Parts): void {
+	const stored = exponent.or(exponent.eqz().and(significand.ltS(0n)));
+	result(f, st, significand, signBit(sign).or(stored));
 }
 
 /** ST(0) becomes what `name` makes of it, or of it and ST(1). */
@@ -90,9 +97,7 @@ function defineScale(core: Core): void {
 		});
 		raiseFlags(f, st, isDenormal(a).or(isDenormal(b)).shl(1));
 		f.if(aZero.or(aInfinite).or(isZero(b)), () => {
-			// As it is, but for the exponent of a pseudo-denormal; a denormal is no underflow.
-			const exponent = a.exponent.or(a.exponent.eqz().and(a.significand.ltS(0n)));
-			result(f, st, a.significand, signBit(a.sign).or(exponent));
+			unchanged(f, st, a);
 			f.return();
 		});
 		normalize(f, a);
@@ -184,16 +189,13 @@ function defineRemainder(core: Core): void {
 			f.return(-1);
 		});
 		raiseFlags(f, st, isDenormal(a).or(isDenormal(b)).shl(1));
-		f.if(isZero(a), () => {
-			resultZero(f, st, a.sign);
+		f.if(isZero(a).or(isInfinite(b)), () => {
+			unchanged(f, st, a);
 			f.return(0);
 		});
 		normalize(f, a);
-		const distance = f.local("i32", -2);
-		f.if(isInfinite(b).eqz(), () => {
-			normalize(f, b);
-			f.set(distance, a.exponent.sub(b.exponent));
-		});
+		normalize(f, b);
+		const distance = f.let(a.exponent.sub(b.exponent));
 		const quotient = f.local("i32", 0);
 		const rest = f.let(a.significand);
 		const exponent = f.let(a.exponent);
