@@ -305,8 +305,7 @@ export const F = {
 	fds: f32(),
 	fip: f64(),
 	fdp: f64(),
-	/** Operands and result of the x87 operation in hand, as registers are stored. */
-	fpuA: new Field(take(16, 16), 8),
+	/** Operand and result of the x87 operation in hand, as registers are stored. */
 	fpuB: new Field(take(16, 16), 8),
 	fpuResult: new Field(take(16, 16), 8),
 	/** Status-word bits 0–6 that it raises; not 0: the result was rounded away from zero (C1). */

@@ -166,6 +166,17 @@ describe.each(ENGINES)("x87 on the %s engine", (engine) => {
 		});
 	});
 
+	it("notes the last instruction also where code has run often", async () => {
+		const loop = [...FLD1, ...at(0xdd, 3, DATA + 64), ...at(0xd9, 6, DATA), 0x49];
+		const guest = await create(engine, 0, {
+			code: [0x90, ...loop, 0x75, 256 - loop.length - 2, HLT],
+			registers: { ecx: 50 },
+		});
+		guest.runToHalt();
+		const [ip, opcode, operand] = [12, 18, 20].map((offset) => long(guest, DATA + offset));
+		expect([ip, opcode! & 0xffff, operand]).toEqual([CODE + 3, 0x51d, DATA + 64]);
+	});
+
 	it("FNSTENV masks all exceptions behind the words that it stores", async () => {
 		const guest = await create(engine, 0, { code: [...at(0xd9, 6, DATA), HLT] });
 		guest.processor.set(F.fcw, 0x340);
@@ -207,6 +218,35 @@ describe.each(ENGINES)("x87 on the %s engine", (engine) => {
 			expect(faultOf(guest)).toBe(GP);
 			expect(guest.vcpu.getFpu()).toMatchObject({ fcw: 0x37f, fsw: 7 << 11, mxcsr: 0x1f80 });
 		});
+	});
+
+	it("in 64-bit code FXSAVE64 stores whole pointers and 16 XMM registers, FXSAVE selectors, FNSTENV 28 bytes", async () => {
+		const absolute = (opcode: number, digit: number, address: number): number[] => [
+			opcode,
+			(digit << 3) | 4,
+			0x25,
+			...u32(address),
+		];
+		// fld dword [rbx], whose address has more than 32 bits.
+		const code = [
+			...[0xd9, 0x03],
+			...[0x48, 0x0f, ...absolute(0xae, 0, DATA)],
+			...[0x0f, ...absolute(0xae, 0, DATA + 512)],
+			...absolute(0xd9, 6, DATA + 1024),
+			HLT,
+		];
+		const operand = 0xffff_8000_0000_2000n;
+		const guest = await TestGuest.create(engine, { mode: "long", code, registers: { rbx: operand } });
+		guest.processor.set64(F.cr4, guest.processor.get64(F.cr4) | OSFXSR);
+		guest.processor.set64(F.ymm, 0x5678n, 15 * 32);
+		guest.runToHalt();
+		const read = (address: number): bigint =>
+			new DataView(guest.ram.buffer, guest.ram.byteOffset).getBigUint64(address, true);
+		expect([read(DATA + 8), read(DATA + 16), read(DATA + 160 + 15 * 16)]).toEqual([BigInt(CODE), operand, 0x5678n]);
+		const low = operand & 0xffff_ffffn;
+		expect([read(DATA + 520), read(DATA + 528)]).toEqual([BigInt(CODE) | (8n << 32n), low | (16n << 32n)]);
+		const environment = [12, 16, 20, 24].map((offset) => long(guest, DATA + 1024 + offset));
+		expect(environment).toEqual([CODE, 8 | (0x103 << 16), Number(low), 0xffff0010]);
 	});
 
 	it("loads from where nothing is once the answer is there", async () => {

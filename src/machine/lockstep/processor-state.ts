@@ -22,6 +22,7 @@ const PRIVATE: ReadonlySet<string> = new Set<keyof typeof F>([
 		"frameTop",
 		"words",
 	] as const),
+	...(["fpuB", "fpuResult", "fpuRaised", "fpuUp", "area", "wide"] as const),
 	...(["interpreted", "fills"] as const),
 ]);
 
