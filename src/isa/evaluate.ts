@@ -330,6 +330,7 @@ class Evaluation {
 				return value(...node.args.map((arg) => this.value(arg)));
 			}
 			case "float":
+				// Only among the arguments of others: evaluate() leaves these instructions to the core.
 				return 0n;
 			case "compare":
 				return compareValues(node.op, this.value(node.a), this.value(node.b), node.a.width) ? 1n : 0n;

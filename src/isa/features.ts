@@ -177,6 +177,8 @@ export const IMPLEMENTED: ReadonlySet<Feature> = new Set([
 	"adx",
 	"rdrand",
 	"rdseed",
+	"fma",
+	"f16c",
 ] satisfies Feature[]);
 
 /** What a feature makes no sense without: where those are switched off, it goes too. */
