@@ -78,6 +78,26 @@ describe.each(MACHINE_ENGINES)("a kernel starts as its protocol says: %s", (engi
 		expect(await say(Uint8Array.from(code), { ...options, ...flat })).toBe("1 x");
 	});
 
+	test("64-bit code jumps to and fro between both ends of the address space", async () => {
+		const u32 = (value: number): number[] => [value, value >> 8, value >> 16, value >> 24].map((byte) => byte & 0xff);
+		const GIB = 0x4000_0000;
+		// The last entries of both upper tables become the first ones: the first GiB appears at the end, too.
+		const tables = [
+			...[
+				0x0f, 0x20, 0xd8, 0x48, 0x8b, 0x18, 0x48, 0x89, 0x98, 0xf8, 0x0f, 0, 0, 0x48, 0x81, 0xe3, 0, 0xf0, 0xff, 0xff,
+			],
+			...[0x48, 0x8b, 0x13, 0x48, 0x89, 0x93, 0xf8, 0x0f, 0, 0, 0xb9, ...u32(10_000)],
+		];
+		// again: dec ecx; jz over; jmp there, 1 GiB below 0; over: exit; there: jmp again
+		const done = exit(0);
+		const there = tables.length + 4 + 5 + done.length;
+		const forth = [0xff, 0xc9, 0x74, 0x05, 0xe9, ...u32(there - GIB - (tables.length + 9))];
+		const back = [0xe9, ...u32(tables.length + GIB - (there + 5))];
+		const code = Uint8Array.from([...tables, ...forth, ...done, ...back]);
+		const options = { engine, "kernel-address": "0x200000", "kernel-entry": "64" };
+		expect(await say(code, options)).toBe("");
+	});
+
 	test("plain ELF32: the same, entered at its entry point", async () => {
 		const image = elf({ code: [...esiFromEsi(0x228), ...sayString, ...exit(0)] });
 		expect(await say(image, { engine, append: "plain" })).toBe("plain");

@@ -356,7 +356,7 @@ export class UnitPrinter {
 			if (this.portInPlace(block)) this.portAccess(last, compiled.flagsKnown, fallThrough);
 			else this.callHandler(block, last, terminator, compiled.flagsKnown, fallThrough);
 		} else if (terminator.kind === "fall") this.goTo(terminator.next, compiled.flagsKnown, fallThrough);
-		else if (terminator.kind === "interpret") this.leave(terminator.ip, 0, compiled.flagsKnown, UNIT_RESULT.interpret);
+		else if (terminator.kind === "interpret") this.leaveToInterpret(terminator.ip, compiled.flagsKnown);
 	}
 
 	/** Makes flags of whatever kind explicit ones. */
@@ -543,6 +543,12 @@ export class UnitPrinter {
 		}
 		this.f.set(this.ip, this.registers.constant(ip));
 		this.leaveTo(known);
+	}
+
+	/** Leaves for an IP whose code is the interpreter's; behind the last page of a region it lies in the next one. */
+	private leaveToInterpret(ip: number, known: FlagKnowledge): void {
+		if (regionOf(ip) === this.plan.region) this.leave(ip, 0, known, UNIT_RESULT.interpret);
+		else this.leaveFor(ip, known);
 	}
 
 	/** Calls and entries: to a block by its number, through the head. */
