@@ -325,6 +325,35 @@ class InterpreterTarget implements Target {
 	}
 
 	loadMemory(segment: number | "operand", offset: Ex, width: AccessWidth, modify: boolean, aligned?: boolean): Loaded {
+		if (segment === "operand" && width >= 128 && !modify) return this.loadVector(width, aligned === true);
+		return this.loadInline(segment, offset, width, modify, aligned);
+	}
+
+	/** A vector from the memory operand, by a function that all such handlers share: inline it would be most of their code. */
+	private loadVector(width: AccessWidth, aligned: boolean): Loaded {
+		const { core, f, st } = this;
+		const name = `loadVector${width}${aligned ? "Aligned" : ""}`;
+		if (!core.has(name)) {
+			core.define(name, ["i32", "i32"], ["i32"], (shared) => {
+				const target = new InterpreterTarget(core, shared, this.instance);
+				const { value, high } = target.loadInline("operand", target.effectiveAddress(), width, false, aligned);
+				shared.store("v128", target.st, value, F.data.offset);
+				if (high) shared.store("v128", target.st, high, F.data.offset + 16);
+				shared.return(STATUS.next);
+			});
+		}
+		f.check(call(this.fn(name), st, this.rec));
+		const value = f.let(loadWidth(st, 128, F.data.offset));
+		return width === 256 ? { value, high: f.let(loadWidth(st, 128, F.data.offset + 16)) } : { value };
+	}
+
+	private loadInline(
+		segment: number | "operand",
+		offset: Ex,
+		width: AccessWidth,
+		modify: boolean,
+		aligned?: boolean,
+	): Loaded {
 		const { f, st, rec } = this;
 		const bytes = width / 8;
 		const linear = this.linear(segment, offset, bytes, modify, aligned);
