@@ -11,6 +11,7 @@ export const EXIT_REASON = {
 	irqWindowOpen: EXIT.irqWindowOpen,
 	shutdown: EXIT.shutdown,
 	intr: EXIT.intr,
+	setTpr: EXIT.setTpr,
 	internalError: EXIT.internalError,
 	dirtyRingFull: EXIT.dirtyRingFull,
 	memoryFault: EXIT.memoryFault,

@@ -62,7 +62,7 @@ const CR0_NW = 1n << 29n;
 const CR0_CD = 1n << 30n;
 const CR0_PG = 1n << 31n;
 const CR4_PAE = 1n << 5n;
-/** VME to OSXMMEXCPT: bits that user space may set whatever CPUID says. */
+/** VME to OSXMMEXCPT: bits that user space may set whatever CPUID says; others go with their features. */
 const CR4_KNOWN = 0x7ffn;
 const EFER_LME = 1n << 8n;
 const EFER_LMA = 1n << 10n;
@@ -111,7 +111,7 @@ export function getSregs(processor: Processor, cr8: bigint): Sregs {
 const ATTR_AVL = 0x100;
 
 /** Whether the control registers and CS fit each other, as KVM_SET_SREGS asks (Linux arch/x86/kvm/x86.c, kvm_is_valid_sregs). */
-export function areValid(sregs: Sregs): boolean {
+export function areValid(sregs: Sregs, cr4Bits: bigint): boolean {
 	const { cr0, cr2, cr3, cr4, efer, cs } = sregs;
 	if (![cr0, cr2, cr3, cr4, efer, sregs.cr8, sregs.apicBase].every(isU64)) return false;
 	for (const key of SEGMENTS) if (!isSegment(sregs[key])) return false;
@@ -120,7 +120,7 @@ export function areValid(sregs: Sregs): boolean {
 	const paging = (cr0 & CR0_PG) !== 0n;
 	if (cr0 >> 32n !== 0n || (paging && (cr0 & CR0_PE) === 0n)) return false;
 	if ((cr0 & CR0_NW) !== 0n && (cr0 & CR0_CD) === 0n) return false;
-	if ((cr4 & ~CR4_KNOWN) !== 0n) return false;
+	if ((cr4 & ~(CR4_KNOWN | cr4Bits)) !== 0n) return false;
 	if (paging && (efer & EFER_LME) !== 0n) {
 		return (cr4 & CR4_PAE) !== 0n && (efer & EFER_LMA) !== 0n && cr3 >> 52n === 0n;
 	}
@@ -143,7 +143,7 @@ function isSegment(segment: KvmSegment): boolean {
  * @returns 0; EINVAL: the registers do not fit each other or their widths, and nothing has changed.
  */
 export function setSregs(processor: Processor, sregs: Sregs): KvmResult {
-	if (!areValid(sregs)) return "EINVAL";
+	if (!areValid(sregs, processor.get64(F.cr4Bits))) return "EINVAL";
 	for (const key of SEGMENTS) {
 		const { base, limit, selector, type, present, dpl, db, s, l, g, avl, unusable } = sregs[key];
 		const attributes =

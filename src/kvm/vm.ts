@@ -295,7 +295,6 @@ export class Vm {
 		const own = {
 			acknowledge: () => host.acknowledge(),
 			msr: (isWrite: boolean, index: number, value: bigint) => host.msr(isWrite, index, value),
-			taskPriority: (value: number) => host.taskPriority?.(value),
 			bus: this.bus.isEmpty ? given : this.bus.before(given),
 			...(host.taskPriority ? { taskPriority: host.taskPriority.bind(host) } : {}),
 			...(host.ferr ? { ferr: host.ferr.bind(host) } : {}),

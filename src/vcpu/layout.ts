@@ -570,6 +570,8 @@ export const EXIT = {
 	irqWindowOpen: 7,
 	shutdown: 8,
 	intr: 10,
+	/** The guest has lowered CR8, and nobody but user space has an interrupt controller. */
+	setTpr: 11,
 	internalError: 17,
 	dirtyRingFull: 31,
 	memoryFault: 39,

@@ -159,7 +159,7 @@ export class Processor {
 				bus: (_st: number, isWrite: number, fragment: number) => this.bus(isWrite !== 0, fragment),
 				ferr: () => this.host.ferr?.(),
 				msr: (_st: number, isWrite: number, index: number) => this.msr(isWrite !== 0, index),
-				taskPriority: (_st: number, value: number) => this.host.taskPriority?.(value),
+				taskPriority: (_st: number, value: number) => this.taskPriority(value),
 			},
 		});
 		this.core = exports as unknown as Record<string, CoreFunction>;
@@ -593,6 +593,15 @@ export class Processor {
 		if (answer === undefined || answer === false) return 0;
 		if (typeof answer === "bigint") this.set64(F.scratch, answer);
 		return 1;
+	}
+
+	/** CR8 is about to be written; user space hears of a lower one, as KVM without an interrupt controller has it. */
+	private taskPriority(value: number): void {
+		if (this.host.taskPriority !== undefined) this.host.taskPriority(value);
+		else if (value < this.get(F.cr8)) {
+			this.set(F.exitReason, EXIT.setTpr);
+			this.set(F.pending, this.get(F.pending) | PENDING.exit);
+		}
 	}
 
 	private codeWritten(at: number, length: number): void {

@@ -126,6 +126,16 @@ describe.each(ENGINES)("control registers of long mode on the %s", (engine) => {
 	});
 });
 
+describe.each(ENGINES)("user space's interrupt controller on the %s", (engine) => {
+	it("hears of a lower CR8, behind the instruction that lowers it", async () => {
+		const lower = [0x31, 0xc0, ...toCr(8)];
+		const guest = await long(engine, { code: [...toCr(8), ...lower, HLT], registers: { rax: 9n } });
+		expect(guest.run(1000)).toBe(EXIT_REASON.setTpr);
+		expect([guest.rip, guest.vcpu.cr8]).toEqual([BigInt(0x1000 + 2 * toCr(8).length + 2), 0n]);
+		expect(vectorOf(guest)).toBe(-1);
+	});
+});
+
 describe.each(ENGINES)("INVPCID on the %s", (engine) => {
 	it.each([
 		["type 0", 0n, 0n, 0n, false, -1],

@@ -19,8 +19,8 @@ export function defineHostCalls(core: Core): void {
 	/** `writeCr8(state, rec, value)`: `value` 0..15 becomes the task priority, and the host hears of it. */
 	core.define("writeCr8", ["i32", "i32", "i32"], [], (f) => {
 		const [st, rec, value] = [f.param(0), f.param(1), f.param(2)];
-		F.cr8.set(f, st, value);
 		atExactTime(f, st, rec, () => f.call(core.imports.taskPriority, st, value));
+		F.cr8.set(f, st, value);
 	});
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { KVM_GUESTDBG } from "../../../src/kvm/index.ts";
+import { KVM_GUESTDBG, Kvm } from "../../../src/kvm/index.ts";
 import { CODE, COMMANDS, ENGINES, EXIT_REASON, Guest, PAGE } from "./guest.ts";
 
 const { enable, singlestep, useHwBp, useSwBp } = KVM_GUESTDBG;
@@ -255,6 +255,18 @@ describe("state of a vCPU", () => {
 		expect([vcpu.setVcpuEvents(events), vcpu.getVcpuEvents()]).toEqual([0, events]);
 		expect(vcpu.setVcpuEvents({ ...events, exception: { ...events.exception, injected: 1, nr: 32 } })).toBe("EINVAL");
 		expect(vcpu.getVcpuEvents()).toEqual(events);
+	});
+
+	test("the supported CPUID can be set, and decides about CR4", async () => {
+		const guest = await Guest.create("interpreter", { code: COMMANDS });
+		const { vcpu } = guest;
+		const supported = Kvm.getSupportedCpuid();
+		expect([vcpu.setCpuid2(supported), vcpu.getCpuid2()]).toEqual([0, supported]);
+		const sregs = vcpu.getSregs();
+		sregs.cr4 |= 1n << 20n;
+		expect(vcpu.setSregs(sregs)).toBe(0);
+		const without = supported.map((entry) => (entry.function === 7 ? { ...entry, ebx: entry.ebx & ~(1 << 7) } : entry));
+		expect([vcpu.setCpuid2(without), vcpu.setSregs(sregs)]).toEqual([0, "EINVAL"]);
 	});
 
 	test("calls that there are not: EINVAL of a vCPU, ENOTTY of a VM; ids in use or out of range", async () => {
