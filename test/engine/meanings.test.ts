@@ -227,8 +227,18 @@ function check(
 			selectors: [16, 8, 16, 16, 16, 16],
 			stackSize: codeSize,
 			state: (name) => {
-				if (name === "cr0") return processor.get64(F.cr0);
-				return BigInt(name === "cpl" ? 0 : guest.selector(name === "trSelector" ? SEGMENT.tr : SEGMENT.ldtr));
+				switch (name) {
+					case "cr0":
+						return processor.get64(F.cr0);
+					case "mxcsr":
+						return BigInt(processor.get(F.mxcsr));
+					case "cpl":
+						return 0n;
+					case "ldtrSelector":
+						return BigInt(guest.selector(SEGMENT.ldtr));
+					case "trSelector":
+						return BigInt(guest.selector(SEGMENT.tr));
+				}
 			},
 			load: (_segment, offset, size) => {
 				const at = inside(offset, size);

@@ -20,6 +20,7 @@ export const MOV = family("MOV", "Move", {
 
 export const MOVNTI = family("MOVNTI", "Store without caching", {
 	forms: [["NP 0F C3 /r", "My, Gy"]],
+	feature: "sse2",
 	meaning: (x) => x.write(0, x.read(1)),
 });
 
