@@ -20,6 +20,7 @@ import { defineVectorState } from "./vector-state.ts";
 import { defineWalk } from "./walk.ts";
 import { defineWide } from "./wide.ts";
 import { defineX87 } from "./x87/x87.ts";
+import { defineXsave } from "./x87/xsave.ts";
 
 /** Functions that TypeScript calls. */
 const EXPORTS = [
@@ -75,6 +76,7 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineWide(core);
 	defineX87(core);
 	defineSystemHelpers(core);
+	defineXsave(core);
 	defineFloat(core);
 	defineVectorState(core);
 	defineVectorPure(core);

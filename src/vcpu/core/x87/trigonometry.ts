@@ -28,7 +28,7 @@ const SLOT = { r: 8, z: 9, sine: 10, cosine: 11 } as const;
 /** Pi as processors have it, 66 bits, times 2^64; so it is pi/2 times 2^65 (SDM 1 8.3.8). */
 const PI_66 = { high: 3n, low: 0x243f6a8885a308d3n } as const;
 /** What the functions give. */
-const WANT = { sine: 0, cosine: 1, tangent: 2 } as const;
+const WANT = { sine: 0, cosine: 1, tangent: 2, cosineToo: 3 } as const;
 
 /** FSIN, FCOS, FSINCOS and FPTAN. */
 export function defineTrigonometry(core: Core): void {
@@ -109,8 +109,8 @@ export function defineTrigonometry(core: Core): void {
 	});
 
 	/**
-	 * `fpuTrigonometry(state, a, want)`: sine, cosine or tangent to the result. FSINCOS takes the sine from there first and asks
-	 * for the cosine afterwards.
+	 * `fpuTrigonometry(state, a, want)`: sine, cosine or tangent to the result; `cosineToo` behind a `sine` of the same operand
+	 * takes what was worked out for it.
 	 */
 	core.define("fpuTrigonometry", ["i32", "i32", "i32"], [], (f) => {
 		const [st, at, want] = [f.param(0), f.param(1), f.param(2)];
@@ -124,12 +124,12 @@ export function defineTrigonometry(core: Core): void {
 		const [sine, cosine] = [wideSlot(st, SLOT.sine), wideSlot(st, SLOT.cosine)];
 		f.if(isZero(a), () => {
 			copyNumber(f, st, at, F.fpuResult.offset);
-			f.if(want.eq(WANT.cosine), () => result(f, st, i64(INTEGER_BIT), i32(BIAS)));
+			f.if(want.and(WANT.cosine), () => result(f, st, i64(INTEGER_BIT), i32(BIAS)));
 			f.return();
 		});
-		f.call(core.fn("sineAndCosine"), st, at);
+		f.if(want.ne(WANT.cosineToo), () => f.call(core.fn("sineAndCosine"), st, at));
 		f.if(want.eq(WANT.tangent), () => f.call(core.fn("wideDivide"), sine, sine, cosine));
-		f.call(core.fn("fpuRoundWide"), st, cosine.when(want.eq(WANT.cosine), sine));
+		f.call(core.fn("fpuRoundWide"), st, cosine.when(want.and(WANT.cosine), sine));
 	});
 
 	/**
@@ -172,7 +172,7 @@ export function defineTrigonometry(core: Core): void {
 		leaveBeyond(f, st, true);
 		compute(f, st, WANT.sine);
 		copyNumber(f, st, st, F.fpuB.offset, F.fpuResult.offset);
-		f.if(F.fpuRaised.of(st).and(FSW.invalid).eqz(), () => compute(f, st, WANT.cosine));
+		f.if(F.fpuRaised.of(st).and(FSW.invalid).eqz(), () => compute(f, st, WANT.cosineToo));
 		f.call(core.fn("fpuCommitTwo"), st);
 	});
 

@@ -12,7 +12,7 @@ import { defineStack } from "./stack.ts";
 import { defineX87State } from "./state.ts";
 import { defineSteps } from "./steps.ts";
 import { defineTrigonometry } from "./trigonometry.ts";
-import { defineXsave } from "./xsave.ts";
+import { defineStateInUse } from "./xsave.ts";
 
 /** The x87 FPU and the instructions that save and restore its state. */
 export function defineX87(core: Core): void {
@@ -29,5 +29,5 @@ export function defineX87(core: Core): void {
 	defineArea(core);
 	defineEnvironment(core);
 	defineFxsave(core);
-	defineXsave(core);
+	defineStateInUse(core);
 }

@@ -25,12 +25,8 @@ const PKRU_STANDARD = BigInt(XSAVE_COMPONENTS.find(({ bit }) => 1 << bit === XCR
 const MXCSR_INITIAL = 0x1f80;
 const ALIGNMENT = 64;
 
-/** XSAVE and its kin (SDM 1 13.7–13.12): x87 state, SSE state, upper halves of YMM registers, PKRU. */
-export function defineXsave(core: Core): void {
-	defineXsaveLayout(core);
-	const area = (st: Ex): Ex => st.add(F.area.offset);
-	const raise = (f: FunctionBuilder, st: Ex, vector: number): void => f.return(call(core.fn("raise"), st, vector, 0));
-
+/** What XSAVE and XGETBV know of the state. */
+export function defineStateInUse(core: Core): void {
 	/** `stateInUse(state)` → XINUSE: components that are not as reset leaves them (SDM 1 13.6). */
 	core.define("stateInUse", ["i32"], ["i32"], (f) => {
 		const st = f.param(0);
@@ -64,6 +60,13 @@ export function defineXsave(core: Core): void {
 		];
 		f.return(parts.map(([used, bit]) => used.mul(bit)).reduce((one, other) => one.or(other)));
 	});
+}
+
+/** XSAVE and its kin (SDM 1 13.7–13.12): x87 state, SSE state, upper halves of YMM registers, PKRU. */
+export function defineXsave(core: Core): void {
+	defineXsaveLayout(core);
+	const area = (st: Ex): Ex => st.add(F.area.offset);
+	const raise = (f: FunctionBuilder, st: Ex, vector: number): void => f.return(call(core.fn("raise"), st, vector, 0));
 
 	/** What comes before all of them; the components that EDX:EAX asks for and XCR0 has, none of them above bit 31. */
 	const begin = (f: FunctionBuilder, st: Ex, supervisor: Ex): Local => {
@@ -187,12 +190,7 @@ export function defineXsave(core: Core): void {
 		vector(XCR0.sse, 0, LEGACY.xmm);
 		vector(XCR0.avx, 16, AVX);
 		f.if(wanted.and(XCR0.pkru), () => {
-			const pkru = f.let(area(st).load("i32", PKRU_AREA).when(loaded.and(XCR0.pkru), 0));
-			f.if(pkru.ne(F.pkru.of(st)), () => {
-				F.pkru.set(f, st, pkru);
-				// Translations hold rights.
-				f.call(core.fn("flushTlb"), st, 0);
-			});
+			f.call(core.fn("setPkru"), st, area(st).load("i32", PKRU_AREA).when(loaded.and(XCR0.pkru), 0));
 		});
 		f.return(STATUS.stopNext);
 	});
