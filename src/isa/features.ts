@@ -177,8 +177,8 @@ export const IMPLEMENTED: ReadonlySet<Feature> = new Set([
 	"adx",
 	"rdrand",
 	"rdseed",
-	"fma",
-	"f16c",
+	"erms",
+	"fsrm",
 ] satisfies Feature[]);
 
 /** What a feature makes no sense without: where those are switched off, it goes too. */
