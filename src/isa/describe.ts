@@ -188,6 +188,9 @@ function operandWords(code: string): string {
 			return "m16&16/m32&32";
 		case "Sw":
 			return "Sreg";
+		case "ST":
+		case "STi":
+			return code === "ST" ? "ST(0)" : "ST(i)";
 	}
 	if (/^[A-Z]{2}$/.test(code) || code === "1") return code;
 	const letters: Readonly<Record<string, string>> = {

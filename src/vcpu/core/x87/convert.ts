@@ -21,9 +21,6 @@ import {
 	storeNumber,
 } from "./format.ts";
 
-/** Number formats of memory operands, as the helpers that load and store them take them. */
-export const KIND = { float32: 0, float64: 1, int16: 2, int32: 3, int64: 4 } as const;
-
 interface FloatFormat {
 	readonly bits: 32 | 64;
 	/** Bits of the fraction, without the integer bit, which is not stored. */
@@ -59,7 +56,7 @@ export function defineConversions(core: Core): void {
 		f.call(core.fn("fpuFromMagnitude"), to, sign, value);
 	});
 
-	/** `fpuConvert(state, to, kind, value)`: a memory operand of {@link KIND}; raises what a denormal one does. */
+	/** `fpuConvert(state, to, kind, value)`: a memory operand, by the KIND of isa/families/x87.ts; raises what a denormal one does. */
 	core.define("fpuConvert", ["i32", "i32", "i32", "i64"], [], (f) => {
 		const [st, to, kind, value] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		f.switch(kind, [
