@@ -384,6 +384,8 @@ export class Processor {
 		this.set64(F.fdp, 0n);
 		this.set(F.fcw, 0x37f);
 		this.set(F.mxcsr, 0x1f80);
+		// The x87 component is always on (SDM 3A 2.6).
+		this.set64(F.xcr0, 1n);
 	}
 
 	/**

@@ -260,6 +260,61 @@ describe.each(ENGINES)("SYSCALL and SYSRET on the %s", (engine) => {
 	});
 });
 
+describe.each(ENGINES)("XGETBV and XSETBV on the %s", (engine) => {
+	const [XGETBV, XSETBV] = [
+		[0x0f, 0x01, 0xd0],
+		[0x0f, 0x01, 0xd1],
+	];
+
+	it("XCR0 begins with the x87 component", async () => {
+		const guest = await long(engine, { code: [...XGETBV, HLT], registers: { rax: -1n, rcx: 0n, rdx: -1n } });
+		change(guest, "cr4", CR4.osxsave);
+		expect(vectorOf(guest)).toBe(-1);
+		expect([guest.gpr("rax"), guest.gpr("rdx")]).toEqual([1n, 0n]);
+	});
+
+	it("both are undefined without CR4.OSXSAVE", async () => {
+		for (const code of [XGETBV, XSETBV]) {
+			const guest = await long(engine, { code: [...code, HLT], registers: { rax: 1n, rcx: 0n, rdx: 0n } });
+			expect(vectorOf(guest)).toBe(UD);
+		}
+	});
+
+	it.each([
+		["everything", 0x207n, 0n, 0n, -1],
+		["x87 alone", 1n, 0n, 0n, -1],
+		["no x87", 6n, 0n, 0n, GP],
+		["AVX without SSE", 5n, 0n, 0n, GP],
+		["a component that does not exist", 0x2en, 0n, 0n, GP],
+		["the upper half", 7n, 0n, 1n, GP],
+		["another register", 7n, 1n, 0n, GP],
+	])("XSETBV of %s", async (_name, rax, rcx, rdx, vector) => {
+		const guest = await long(engine, { code: [...XSETBV, HLT], registers: { rax, rcx, rdx } });
+		change(guest, "cr4", CR4.osxsave);
+		expect(vectorOf(guest)).toBe(vector);
+		expect(guest.processor.get64(F.xcr0)).toBe(vector < 0 ? rax : 1n);
+	});
+
+	it("CPUID follows XCR0 and CR4", async () => {
+		// xsetbv; mov eax,0xd; xor ecx,ecx; cpuid; mov r8d,ebx; mov eax,1; cpuid; hlt
+		const [leafD, leaf1] = [
+			[0xb8, 0x0d, 0, 0, 0, 0x31, 0xc9, 0x0f, 0xa2, 0x41, 0x89, 0xd8],
+			[0xb8, 1, 0, 0, 0, 0x0f, 0xa2],
+		];
+		const code = [...XSETBV, ...leafD, ...leaf1, HLT];
+		for (const [rax, bytes] of [
+			[1n, 576n],
+			[7n, 832n],
+			[0x203n, 2696n],
+		] as const) {
+			const guest = await long(engine, { code, registers: { rax, rcx: 0n, rdx: 0n } });
+			change(guest, "cr4", CR4.osxsave);
+			expect(vectorOf(guest)).toBe(-1);
+			expect([guest.gpr("r8"), (guest.gpr("rcx") >> 27n) & 1n]).toEqual([bytes, 1n]);
+		}
+	});
+});
+
 describe.each(ENGINES)("registers of 64-bit mode on the %s", (engine) => {
 	it("RDTSCP and RDPID give TSC_AUX", async () => {
 		const guest = await long(engine, {

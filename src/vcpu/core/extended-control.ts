@@ -36,6 +36,8 @@ export function defineExtendedControl(core: Core): void {
 			.or(avxAlone);
 		f.returnIf(refused, call(core.fn("raise"), st, VECTOR.GP, 0));
 		F.xcr0.set(f, st, value);
+		// Decoded code depends on whether AVX is on.
+		f.call(core.fn("updateMode"), st);
 		f.return(STATUS.stopNext);
 	});
 }
