@@ -8,7 +8,7 @@ export type EngineChoice = "interpreter" | keyof typeof EAGERNESS;
  * Runs of a block before it is compiled, and the share of the host's time for compiling: when it pays; almost at once; and everything, to
  * put the compiler to the test.
  */
-const EAGERNESS = { auto: [4000, 0.5], compiled: [4, 0.5], lockstep: [2, 1] } as const;
+const EAGERNESS = { auto: [16000, 0.5], compiled: [4, 0.5], lockstep: [2, 1] } as const;
 
 /** The interpreter alone, or with a compiler for hot code (loaded only where it is wanted). */
 export async function useEngine(processor: Processor, engine: EngineChoice): Promise<UnitCompiler | undefined> {

@@ -18,8 +18,10 @@ const UNIT_TABLES = 1 << 20;
 const MOST_BLOCKS = 160;
 const MOST_INSTRUCTIONS = 1200;
 const MOST_INSTRUCTIONS_PER_BLOCK = 64;
-/** TLB misses for which a unit leaves before it is made to bear more of them. */
-const MISSES_BORNE = 2000;
+/** TLB misses for which a unit leaves before it is made to bear more of them: they cost about as much as making it anew. */
+const MISSES_BORNE = 16000;
+/** Units of a mode that did not find their memory near before none of that mode looks there any more. */
+const NEAR_FAILURES = 2;
 /** Times that a unit's pages are not all known before it is made anew from those that are. */
 const UNCONFIRMED_BORNE = 256;
 /** Runs of a block until it is looked at again, in heats: where compiling must wait, and where it does not help. */
@@ -83,6 +85,8 @@ export class UnitCompiler implements Compiler {
 	private readonly units = new Set<Unit>();
 	private readonly byPage = new Map<number, Set<Unit>>();
 	private readonly freeSlots: number[] = [];
+	/** How many units of a mode key had to be made anew because memory was not at one distance. */
+	private readonly nearFailures = new Map<number, number>();
 
 	/** `heat`: runs of a block before it is compiled; `share`: most of the host's time that compiling may take, 1: all that it wants. */
 	constructor(processor: Processor, heat: number, share = 1) {
@@ -245,7 +249,8 @@ export class UnitCompiler implements Compiler {
 		const generationWord = pages.size > 1 ? this.allocate(4) : 0;
 		if (generationWord) this.words[generationWord >> 2] = processor.get(F.generation);
 		const pageTable = this.writePages(pages);
-		const addend = wantedLookup === "near" ? this.expectedAddend(pages) : undefined;
+		const isNear = wantedLookup === "near" && (this.nearFailures.get(key) ?? 0) < NEAR_FAILURES;
+		const addend = isNear ? this.expectedAddend(pages) : undefined;
 		const lookup = wantedLookup === "near" && addend === undefined ? "anywhere" : wantedLookup;
 		const missWord = this.allocate(4);
 		this.words[missWord >> 2] = lookup === "filling" ? 0 : MISSES_BORNE;
@@ -407,6 +412,7 @@ export class UnitCompiler implements Compiler {
 	private makeTolerant(unit: Unit): void {
 		const { roots, key, csBase, csHigh, remakes } = unit;
 		const lookup = unit.lookup === "near" ? "anywhere" : "filling";
+		if (unit.lookup === "near") this.nearFailures.set(key, (this.nearFailures.get(key) ?? 0) + 1);
 		const pages = this.knownPages(unit);
 		if (pages.size < unit.pages.size) return;
 		const next = this.thrift.pay(() => this.make(roots, key, csBase, csHigh, pages, remakes, lookup));

@@ -3,8 +3,8 @@ const HEAD_START_MS = 20;
 /** A unit may be made anew after it could have run so often, times this for each time that it has been made anew. */
 const PATIENCE = 4;
 const MOST_DOUBLINGS = 8;
-/** Blocks with 1/64 of the heat go into units that others are the reason for. */
-const WARM_SHIFT = 6;
+/** Blocks with 1/8 of the heat go into units that others are the reason for. */
+const WARM_SHIFT = 3;
 /** Instructions that code must live, for each instruction that was compiled from it and each unit of heat, to count as settled. */
 const SETTLED = 16;
 
