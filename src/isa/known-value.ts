@@ -20,9 +20,11 @@ export function knownValue(expr: Expr, immediate: (operand: number) => bigint): 
 		}
 		case "binary":
 		case "compare": {
+			// The first that is not known settles it: shared values are not gone through time and again.
 			const a = knownValue(node.a, immediate);
+			if (a === undefined) return undefined;
 			const b = knownValue(node.b, immediate);
-			if (a === undefined || b === undefined) return undefined;
+			if (b === undefined) return undefined;
 			if (node.kind === "binary") return binaryValue(node.op, a, b, width);
 			return compareValues(node.op, a, b, node.a.width) ? 1n : 0n;
 		}

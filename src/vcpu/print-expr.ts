@@ -10,10 +10,13 @@ import {
 	type Width,
 } from "../isa/expr.ts";
 import type { FloatFunction } from "../isa/float.ts";
+import { knownValue } from "../isa/known-value.ts";
 import type { PureName } from "../isa/pure.ts";
+import type { VectorOp } from "../isa/vector.ts";
 import { type Callee, type Ex, i32, i64, type Local, simd, v128 } from "../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../wasm/function.ts";
 import type { ValueType } from "../wasm/opcodes.ts";
+import { shuffleOfSelect, shuffleOfSwizzle } from "./static-shuffle.ts";
 
 /** Where the leaves of an expression come from; this is all that an engine adds. */
 export interface Leaves {
@@ -21,6 +24,8 @@ export interface Leaves {
 	load(index: number, width: Width, half?: 1): Ex;
 	register(register: number, width: Width, high: boolean): Ex;
 	immediate(operand: number, width: Width, signed: boolean): Ex;
+	/** The bits of an immediate operand, by an engine that knows them. */
+	immediateValue?(operand: number): bigint;
 	flag(flag: Flag): Ex;
 	condition(code: number): Ex;
 	nextIp(width: Width): Ex;
@@ -67,6 +72,8 @@ export class ExprPrinter {
 	private readonly leaves: Leaves;
 	private readonly uses = new Map<Expr, number>();
 	private known = new Map<Expr, Local>();
+	/** Values that follow from immediates alone. */
+	private readonly constants = new Map<Expr, bigint | undefined>();
 
 	constructor(f: FunctionBuilder, leaves: Leaves) {
 		this.f = f;
@@ -108,8 +115,7 @@ export class ExprPrinter {
 		const { node, width } = expr;
 		switch (node.kind) {
 			case "const":
-				if (width === 128) return v128(node.value);
-				return width === 64 ? i64(node.value) : i32(Number(BigInt.asIntN(32, node.value)));
+				return this.constant(node.value, width);
 			case "load":
 				return this.leaves.load(node.index, width, node.half);
 			case "register":
@@ -144,13 +150,9 @@ export class ExprPrinter {
 			case "compare":
 				return this.compare(node.op, this.print(node.a), this.print(node.b), node.a.width);
 			case "select":
-				return this.print(node.a).when(this.print(node.condition), this.print(node.b));
+				return this.select(node.condition, node.a, node.b);
 			case "vector":
-				return simd(
-					node.op,
-					node.args.map((arg) => this.print(arg)),
-					node.lanes,
-				);
+				return this.vector(node.op, node.args, node.lanes);
 			case "pure":
 				return call(this.leaves.pure(node.name), ...node.args.map((arg) => this.print(arg)));
 			case "float":
@@ -169,6 +171,49 @@ export class ExprPrinter {
 				if (node.a.width === 128) return mask(narrow(this.print(node.a), width), width);
 				return mask(this.print(node.a).wrap(), width);
 		}
+	}
+
+	/** The value of an expression of immediates alone, where the engine knows those. */
+	private constantOf(expr: Expr): bigint | undefined {
+		const { immediateValue } = this.leaves;
+		if (!immediateValue) return undefined;
+		if (!this.constants.has(expr))
+			this.constants.set(
+				expr,
+				knownValue(expr, (operand) => immediateValue.call(this.leaves, operand)),
+			);
+		return this.constants.get(expr);
+	}
+
+	private constant(value: bigint, width: Width): Ex {
+		if (width === 128) return v128(value);
+		return width === 64 ? i64(value) : i32(Number(BigInt.asIntN(32, value)));
+	}
+
+	private select(condition: Expr, a: Expr, b: Expr): Ex {
+		const known = this.constantOf(condition);
+		if (known !== undefined) return this.print(known ? a : b);
+		return this.print(a).when(this.print(condition), this.print(b));
+	}
+
+	/** Where the immediates are known, so are most controls of shuffles and blends and all counts of shifts by them. */
+	private vector(op: VectorOp, args: readonly Expr[], lanes: readonly number[]): Ex {
+		const last = args.at(-1);
+		const control = last && this.constantOf(last);
+		const shuffled =
+			control === undefined
+				? undefined
+				: op === "i8x16.swizzle"
+					? shuffleOfSwizzle(control)
+					: op === "v128.bitselect"
+						? shuffleOfSelect(control)
+						: undefined;
+		const printed = args.map((arg, n) => {
+			const value = this.constantOf(arg);
+			if (shuffled && n === args.length - 1) return v128(0n);
+			return value === undefined ? this.print(arg) : this.constant(value, arg.width);
+		});
+		return shuffled ? simd("i8x16.shuffle", printed.slice(0, 2), shuffled) : simd(op, printed, lanes);
 	}
 
 	private bitwise(op: BinaryOp, a: Expr, b: Expr): Ex {

@@ -139,6 +139,12 @@ export class CompiledTarget implements Target {
 		return i32(width === 32 ? value : value & (width === 8 ? 0xff : 0xffff));
 	}
 
+	immediateValue(operand: number): bigint {
+		const operands = this.decoded.instance?.operands ?? [];
+		const first = operands.findIndex((candidate) => candidate.immediateBytes > 0) === operand;
+		return BigInt(first ? this.decoded.immediate : this.decoded.immediate2);
+	}
+
 	private wideImmediate(): Ex {
 		const { immediate, immediateHigh } = this.decoded;
 		return i64(
