@@ -4,7 +4,7 @@ import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ACCESS, F, GPRS, STATUS } from "../layout.ts";
 import { CR4, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
-import { isCanonical } from "./mode.ts";
+import { isCanonicalBase } from "./msr.ts";
 import { segmentLinear } from "./segment-access.ts";
 
 /** STAC, CLAC, RDPKRU, WRPKRU, INVPCID: what pages let through, and what is remembered of them. */
@@ -52,7 +52,7 @@ export function definePageRights(core: Core): void {
 		const refused = type
 			.gtU(3n)
 			.or(context.shrU(12).ne(0n))
-			.or(one.and(isCanonical(st, linear).eqz()))
+			.or(one.and(isCanonicalBase(st, linear).eqz()))
 			.or(single.and(without).and(context.ne(0n)));
 		f.if(refused, () => raise(core, f, st, VECTOR.GP));
 		f.if(
