@@ -13,11 +13,13 @@ import { analyseRegisters, type UnitRegisterUse } from "./dirty-registers.ts";
 import { regionOf, type UnitBlock, type UnitInstruction } from "./discover.ts";
 import { EntryTable } from "./entry-table.ts";
 import { analyseFlags, type FlagKnowledge } from "./flag-knowledge.ts";
-import { type Flow, structure } from "./structure.ts";
+import { FlowPrinter } from "./flow-printer.ts";
+import { structure } from "./structure.ts";
 import { CompiledTarget } from "./target.ts";
 import type { UnitFrame } from "./unit-frame.ts";
 import type { UnitImports } from "./unit-imports.ts";
 import { UnitRegisters } from "./unit-registers.ts";
+import { SITE_BYTES, UnitSites } from "./unit-sites.ts";
 
 /** What a unit returns to the run loop. */
 export const UNIT_RESULT = {
@@ -70,15 +72,6 @@ export interface PrintedUnit {
 	readonly entries: ReadonlyMap<number, number>;
 }
 
-interface Target {
-	readonly label: Label;
-	/** The block's number goes into `entry` first: a dispatcher is on the way. */
-	readonly dispatch: boolean;
-}
-
-/** Sites: how far the block had come, what kind its flags had, what to return. */
-const SITE_WORDS = 4;
-
 /** Prints a unit: one function `(state, entry) → UNIT_RESULT` for a set of blocks. */
 export class UnitPrinter {
 	private readonly plan: UnitPlan;
@@ -97,10 +90,8 @@ export class UnitPrinter {
 	private readonly numbers = new Map<number, number>();
 	private readonly order: UnitBlock[];
 	private readonly knowledge: readonly FlagKnowledge[];
-	private readonly targets = new Map<number, Target>();
-	private readonly sites: number[][] = [];
-	private readonly siteKeys = new Map<string, number>();
-	private readonly siteTable: number;
+	private readonly flow: FlowPrinter;
+	private readonly sites: UnitSites;
 	/** Numbers of the blocks that can be entered through the head, by IP. */
 	private readonly entries: ReadonlyMap<number, number>;
 	private readonly table: EntryTable;
@@ -125,6 +116,7 @@ export class UnitPrinter {
 		this.ip = f.local(type);
 		this.site = f.local("i32");
 		this.order = [...plan.blocks.values()];
+		this.flow = new FlowPrinter(f, this.entry, this.order.length, (id, next) => this.block(this.order[id]!, next));
 		this.order.forEach((block, n) => {
 			this.numbers.set(block.ip, n);
 		});
@@ -145,12 +137,9 @@ export class UnitPrinter {
 			whole: (low) => this.wholeIp(low),
 			constant: (value) => this.registers.constant(value),
 		});
-		this.siteTable = plan.allocate(this.siteBound() * SITE_WORDS * 4);
-	}
-
-	/** No more sites than this can come up: a few per instruction and block. */
-	private siteBound(): number {
-		return this.order.reduce((sum, block) => sum + block.instructions.length + 4, 4) * 2;
+		// No more sites than this can come up: a few per instruction and block.
+		const most = this.order.reduce((sum, block) => sum + block.instructions.length + 4, 4) * 2;
+		this.sites = new UnitSites(plan.words, plan.allocate(most * SITE_BYTES), most);
 	}
 
 	print(): PrintedUnit {
@@ -186,27 +175,26 @@ export class UnitPrinter {
 							entry: block.entry,
 						})),
 					);
-					this.sequence(flow, new Set(this.entries.values()), undefined, new Set());
+					this.flow.sequence(flow, new Set(this.entries.values()), undefined, new Set());
 				});
 				f.unreachable();
 			});
-			f.set(this.ip, this.wholeIp(this.site.load("i32", this.siteTable)));
+			f.set(this.ip, this.wholeIp(this.sites.ip(this.site)));
 		});
 		F.rip.set(f, st, this.ip.extU());
-		F.budget.set(f, st, this.budget.add(this.site.load("i32", this.siteTable + 4)));
-		const kind = f.let(this.site.load("i32", this.siteTable + 8));
+		F.budget.set(f, st, this.budget.add(this.sites.notRun(this.site)));
+		const kind = f.let(this.sites.flagKind(this.site));
 		F.flagKind.set(f, st, kind.when(kind.geS(0), this.fk));
 		this.storeFlagValues();
 		this.registers.store(st, this.registerUse.written);
-		const result = f.let(this.site.load("i32", this.siteTable + 12));
+		const result = f.let(this.sites.result(this.site));
 		f.if(result.eq(UNIT_RESULT.miss), () => {
 			const left = f.let(i32(plan.missWord).load("i32").sub(1));
 			f.store("i32", i32(plan.missWord), left);
 			f.returnIf(left.eqz(), UNIT_RESULT.missesOften);
 		});
 		f.return(result);
-		assert(this.sites.length <= this.siteBound(), "sites");
-		plan.words.set(this.sites.flat(), this.siteTable >> 2);
+		this.sites.write();
 		return { f, entries: this.entries };
 	}
 
@@ -223,86 +211,8 @@ export class UnitPrinter {
 		return ips.map((ip) => this.numbers.get(ip)).filter((n) => n !== undefined);
 	}
 
-	/**
-	 * Prints items so that a branch to an item goes to the end of a block that ends in front of it.
-	 * @param dispatched numbers that a dispatcher in front of the first item sends on their way
-	 * @param after label that is reached by falling out of the last item
-	 * @param cut heads of enclosing loops: branches to them go back to the loops
-	 */
-	private sequence(
-		items: readonly Flow[],
-		dispatched: ReadonlySet<number> | undefined,
-		after: Label | undefined,
-		cut: ReadonlySet<number>,
-	): void {
-		const { f } = this;
-		const labels: Label[] = [];
-		const lowest = dispatched ? 0 : 1;
-		const saved = new Map<number, Target | undefined>();
-		const sendTo = new Map<number, Label>();
-		for (let n = items.length - 1; n >= lowest; n--) {
-			const label = f.openBlock();
-			labels[n] = label;
-			const item = items[n]!;
-			const members = item.kind === "node" ? [item.id] : item.members;
-			for (const id of members) {
-				sendTo.set(id, label);
-				if (cut.has(id)) continue;
-				saved.set(id, this.targets.get(id));
-				this.targets.set(id, { label, dispatch: item.kind === "loop" && item.dispatches });
-			}
-		}
-		if (dispatched) {
-			const first = labels[0]!;
-			const table = this.order.map((_, id) => (dispatched.has(id) ? (sendTo.get(id) ?? first) : first));
-			f.brTable(this.entry, table, first);
-			f.close();
-		}
-		items.forEach((item, n) => {
-			const next = n + 1 < items.length ? labels[n + 1] : after;
-			if (item.kind === "node") this.block(this.order[item.id]!, next);
-			else this.loop(item, next, cut);
-			if (n + 1 < items.length) f.close();
-		});
-		for (const [id, target] of saved) {
-			if (target) this.targets.set(id, target);
-			else this.targets.delete(id);
-		}
-	}
-
-	private loop(flow: Flow & { kind: "loop" }, after: Label | undefined, cut: ReadonlySet<number>): void {
-		const label = this.f.openLoop();
-		const saved = flow.heads.map((id) => this.targets.get(id));
-		for (const id of flow.heads) this.targets.set(id, { label, dispatch: flow.dispatches });
-		this.sequence(
-			flow.body,
-			flow.dispatches ? new Set([...flow.heads, ...flow.through]) : undefined,
-			after,
-			new Set([...cut, ...flow.heads]),
-		);
-		flow.heads.forEach((id, n) => {
-			const target = saved[n];
-			if (target) this.targets.set(id, target);
-		});
-		this.f.close();
-	}
-
-	/** Number of the site (times its size) for leaving with these facts. */
-	private siteFor(ip: number, notRun: number, known: FlagKnowledge, result: number): number {
-		const kind = known.kind === "static" ? known.number : -1;
-		const words = [ip | 0, notRun, kind, result];
-		const key = words.join();
-		let n = this.siteKeys.get(key);
-		if (n === undefined) {
-			n = this.sites.length;
-			this.sites.push(words);
-			this.siteKeys.set(key, n);
-		}
-		return n * SITE_WORDS * 4;
-	}
-
 	private leave(ip: number, notRun: number, known: FlagKnowledge, result: number): void {
-		this.f.set(this.site, this.siteFor(ip, notRun, known, result));
+		this.f.set(this.site, this.sites.add(ip, notRun, known, result));
 		this.f.br(this.leaveAtSite!);
 	}
 
@@ -526,7 +436,7 @@ export class UnitPrinter {
 
 	/** Leaves for the IP in `ip`. */
 	private leaveTo(known: FlagKnowledge): void {
-		this.f.set(this.site, this.siteFor(0, 0, known, UNIT_RESULT.go));
+		this.f.set(this.site, this.sites.add(0, 0, known, UNIT_RESULT.go));
 		this.f.br(this.leaveAtIp!);
 	}
 
@@ -569,7 +479,7 @@ export class UnitPrinter {
 			this.leaveFor(ip, known);
 			return;
 		}
-		const target = this.targets.get(number);
+		const target = this.flow.target(number);
 		assert(target, "a block in reach");
 		this.announce(known, this.knowledge[number]?.kind === "dynamic");
 		if (target.dispatch) this.f.set(this.entry, number);
@@ -578,7 +488,7 @@ export class UnitPrinter {
 
 	private goToIf(when: Ex, ip: number, known: FlagKnowledge): void {
 		const number = this.numbers.get(ip);
-		const target = number === undefined ? undefined : this.targets.get(number);
+		const target = number === undefined ? undefined : this.flow.target(number);
 		const simple =
 			target && !target.dispatch && !(known.kind === "static" && this.knowledge[number!]?.kind === "dynamic");
 		if (simple) this.f.brIf(target.label, when);
