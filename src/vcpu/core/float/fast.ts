@@ -1,7 +1,8 @@
-import type { Ex, Local } from "../../../wasm/expression.ts";
+import { type Ex, type Local, simd } from "../../../wasm/expression.ts";
 import { float } from "../../../wasm/float.ts";
 import type { FloatCode } from "./code.ts";
 import { F32, F64, inexactKnown, MXCSR } from "./format.ts";
+import { fusedVectors } from "./fused-native.ts";
 
 /*
  * WebAssembly's own arithmetic rounds to nearest and shows no flags. It is right where no operand is a denormal and the
@@ -85,10 +86,17 @@ function fastRounded(code: FloatCode, op: "div" | "sqrt", ...operands: Local[]):
 	);
 }
 
-/** ±(a · b) ± c in f32, by way of f64, which holds the product. */
+/** ±(a · b) ± c: of f32 by way of f64, which holds the product. */
 export function fastFused(code: FloatCode, a: Local, b: Local, c: Local, sign: Ex, addendSign: Ex): void {
 	const { f, format } = code;
-	if (format !== F32) return;
+	if (format !== F32) {
+		f.if(inexactKnown(code.mxcsr), () => {
+			const [x, y, z] = [a.xor(sign), b, c.xor(addendSign)].map((bits) => f.let(simd("i64x2.splat", [bits])));
+			const { value, doubt } = fusedVectors(f, format, x!, y!, z!);
+			f.if(simd("v128.any_true", [doubt]).eqz(), () => f.return(simd("i64x2.extract_lane", [value], [0])));
+		});
+		return;
+	}
 	whenPlain(code, [a, b, c], () => {
 		const product = f.let(float("f64.mul", promote(a.xor(sign)), promote(b)));
 		const addend = f.let(promote(c.xor(addendSign)));

@@ -6,6 +6,7 @@ import { typeOf } from "../../print-expr.ts";
 import type { Core } from "../core.ts";
 import { F32, F64, type Format, inexactKnown } from "./format.ts";
 import { FUSED } from "./fused.ts";
+import { returnFused } from "./fused-native.ts";
 import { Lanes, nativeFloat } from "./native.ts";
 
 /** Returns from a function by native arithmetic, where its result is right. */
@@ -31,11 +32,21 @@ function define(core: Core, name: FloatFunction, body: (f: FunctionBuilder, oper
 	});
 }
 
-/** `float_NAME_ps|pd` from `fNN_SCALAR`; `last` gives an integer for each lane, behind the operands. */
-function definePacked(core: Core, name: string, scalar: string, last?: (lane: number) => number): void {
+/**
+ * `float_NAME_ps|pd` from `fNN_SCALAR`; `last` gives an integer for each lane, behind the operands. `first` may return for
+ * all lanes at once.
+ */
+function definePacked(
+	core: Core,
+	name: string,
+	scalar: string,
+	last?: (lane: number) => number,
+	first?: (f: FunctionBuilder, format: Format, operands: readonly Local[]) => void,
+): void {
 	for (const format of [F32, F64]) {
 		define(core, `${name}_${format === F32 ? "ps" : "pd"}` as FloatFunction, (f, operands) => {
 			const lanes = new Lanes(format);
+			first?.(f, format, operands);
 			const result = f.local("v128", v128(0n));
 			for (let n = 0; n < lanes.count; n++) {
 				const args: Arg[] = operands.map((x) => (x.type === "v128" ? lanes.lane(x, n) : x));
@@ -61,10 +72,30 @@ export function definePackedFloat(core: Core): void {
 		["fmaddsub", negateAddend, 0],
 		["fmsubadd", 0, negateAddend],
 	] as const)
-		definePacked(core, name, "fma", (n) => (n & 1 ? odd : even));
+		definePacked(
+			core,
+			name,
+			"fma",
+			(n) => (n & 1 ? odd : even),
+			(f, format, [a, b, c]) => {
+				const signs = (bit: number): Ex => signBits(format, (even & bit) !== 0, (odd & bit) !== 0);
+				f.if(inexactKnown(F.mxcsr.of(f.param(0))), () => {
+					const factor = f.let(simd("v128.xor", [a!, signs(negateProduct)]));
+					returnFused(f, format, factor, b!, f.let(simd("v128.xor", [c!, signs(negateAddend)])));
+				});
+			},
+		);
 	for (const name of ["rcp", "rsqrt"] as const)
 		define(core, `${name}_ps`, (f) => eachLane(f, F32, f.param(1), (x) => call(core.fn(`f32_${name}`), f.param(0), x)));
 	defineConversions(core);
+}
+
+/** The sign bits of lanes of even and of odd number, as wanted. */
+function signBits({ width }: Format, even: boolean, odd: boolean): Ex {
+	let all = 0n;
+	for (let lane = 0; lane < 128 / width; lane++)
+		if (lane & 1 ? odd : even) all |= 1n << BigInt(lane * width + width - 1);
+	return v128(all);
 }
 
 /** Returns the vector of what `value` makes of each lane. */
