@@ -24,9 +24,15 @@ const isRegister = (next: number): boolean => next >= 0xc0;
 const isVector = (next: number, bits: 16 | 32 | 64): boolean => bits === 64 || isRegister(next);
 
 export const ONLY_ICED: readonly Departure[] = [
-	{ reason: "EVEX, newer than a Pentium III", map: 0, from: 0x62, to: 0x62, where: isVector },
+	{ reason: "EVEX: AVX-512, newer than AVX2", map: 0, from: 0x62, to: 0x62, where: isVector },
 	{ reason: "XOP, newer", map: 0, from: 0x8f, to: 0x8f, where: (next) => reg(next) !== 0 },
-	{ reason: "VEX, newer", map: 0, from: 0xc4, to: 0xc5, where: isVector },
+	{
+		reason: "VEX: masks of AVX-512, AVX-VNNI and others, newer than AVX2; FMA4",
+		map: 0,
+		from: 0xc4,
+		to: 0xc5,
+		where: isVector,
+	},
 	{ reason: "XABORT and XBEGIN, newer", map: 0, from: 0xc6, to: 0xc7, where: (next) => next === 0xf8 },
 	{ reason: "LKGS, newer", map: 1, from: 0x00, to: 0x00, where: (next, bits) => bits === 64 && reg(next) === 6 },
 	{
@@ -38,14 +44,14 @@ export const ONLY_ICED: readonly Departure[] = [
 	},
 	{ reason: "SYSCALL and SYSRET, AMD's and of 64-bit mode", map: 1, from: 0x05, to: 0x07 },
 	{ reason: "3DNow!, AMD's", map: 1, from: 0x0e, to: 0x0f },
-	{ reason: "SSE, not declared yet", map: 1, from: 0x28, to: 0x2f },
+	{ reason: "MOVNTSS and MOVNTSD of SSE4A, AMD's", map: 1, from: 0x2b, to: 0x2b },
 	{ reason: "GETSEC, newer", map: 1, from: 0x37, to: 0x37 },
-	{ reason: "SSSE3, SSE4 and others, newer", map: 1, from: 0x38, to: 0x38 },
-	{ reason: "SSSE3, SSE4 and others, newer", map: 1, from: 0x3a, to: 0x3a },
+	{ reason: "GFNI, Key Locker, VMX and others, newer than AVX2", map: 1, from: 0x38, to: 0x38 },
+	{ reason: "GFNI, Key Locker, VMX and others, newer than AVX2", map: 1, from: 0x3a, to: 0x3a },
 	{ reason: "VMX and SSE4A, newer", map: 1, from: 0x78, to: 0x79 },
 	{ reason: "PadLock, VIA's", map: 1, from: 0xa6, to: 0xa7 },
 	{ reason: "RSM: #UD outside system management mode, which there is not", map: 1, from: 0xaa, to: 0xaa },
-	{ reason: "SSE's state, not declared yet; fences and others, newer", map: 1, from: 0xae, to: 0xae },
+	{ reason: "PTWRITE, WAITPKG, CET and others, newer", map: 1, from: 0xae, to: 0xae },
 	{
 		reason: "VMX, RDPID and others, newer",
 		map: 1,
