@@ -345,6 +345,7 @@ export function state(encoding: Encoding, n: number, into: Uint32Array): void {
 		register(RCX, random.below(20));
 		register(RSI, DATA + 0x400 + random.below(0x100));
 		register(RDI, DATA + 0x900 + random.below(0x100));
+		if (bytes.includes(0x67)) for (const r of [RCX, RSI, RDI]) into[r * 2 + 1] = random.word();
 	}
 	if (/^XLAT/.test(family.name)) register(RBX, DATA + 0x300 + random.below(256));
 	if (/^V?MASKMOV(Q|DQU)$/.test(family.name)) register(RDI, DATA + 0x300 + random.below(256));

@@ -97,13 +97,16 @@ export function mayEnd(st: Ex, repeat: Ex): Ex {
 /**
  * Defines `name(state, rec, width, segment, addressMask, repeat)` → status: the repetition around an element.
  *
+ * `cutsIndexes`: a REP that has nothing to do still cuts the index registers to an address size of 32 bits, as processors were seen
+ * to do with MOVS and STOS; RCX is cut always.
+ *
  * `element` puts the status of one iteration into a local; stopHere means that it did not happen. `piece` does up to
  * `room` iterations at once on memory that the TLB knows and puts their number into `n`, 0 where it cannot.
  */
 export function defineStringLoop(
 	core: Core,
 	name: string,
-	uses: { readonly source: boolean; readonly destination: boolean },
+	uses: { readonly source: boolean; readonly destination: boolean; readonly cutsIndexes?: boolean },
 	element: (loop: StringLoop, status: Local) => void,
 	piece: (loop: StringLoop, room: Local, n: Local) => void,
 ): void {
@@ -119,7 +122,12 @@ export function defineStringLoop(
 		const loop = { core, f, st, rec, width, segment, mask, repeat, si, di, left, done, allowed, ended };
 		f.if(repeat, () => {
 			f.set(left, gpr(st, RCX).and(mask));
-			f.returnIf(left.eqz(), STATUS.next);
+			f.if(left.eqz(), () => {
+				setIndex(f, st, RCX, left, mask);
+				if (uses.cutsIndexes && uses.source) setIndex(f, st, RSI, si, mask);
+				if (uses.cutsIndexes) setIndex(f, st, RDI, di, mask);
+				f.return(STATUS.next);
+			});
 			f.set(allowed, iterationsAllowed(st));
 		});
 		const before = f.let(F.pending.of(st));

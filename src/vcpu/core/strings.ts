@@ -69,7 +69,7 @@ function defineMovs(core: Core): void {
 	defineStringLoop(
 		core,
 		"string_movs",
-		{ source: true, destination: true },
+		{ source: true, destination: true, cutsIndexes: true },
 		({ f, st, rec, segment, width, si, di }, status) => {
 			f.set(status, call(core.fn("loadAt"), st, rec, segment, si, width));
 			f.if(status.eqz(), () => {
@@ -130,7 +130,7 @@ function defineStos(core: Core): void {
 	defineStringLoop(
 		core,
 		"string_stos",
-		{ source: false, destination: true },
+		{ source: false, destination: true, cutsIndexes: true },
 		({ f, st, rec, width, di }, status) => {
 			f.set(status, call(core.fn("storeAt"), st, rec, SEGMENT.es, di, width, gpr(st, RAX)));
 		},
