@@ -382,8 +382,6 @@ export function state(encoding: Encoding, n: number, into: Uint32Array): void {
 				into[RDX * 2] = PATTERN[at / 4 + 1]!;
 		}
 	}
-	// With a source of 0 older processors clear the upper half of the destination, newer ones do not (SDM 2A BSF).
-	if (/^BS[FR]$/.test(family.name) && instance.size === 32) into[decoded.reg * 2 + 1] = 0;
 	into[STATE.flags] = (random.word() & (repeats && random.chance(30) ? 0xcd5 : 0x8d5)) | 0x202;
 	const quiet = random.chance(70);
 	into[STATE.mxcsr] = quiet

@@ -59,11 +59,11 @@ export const BTC = family("BTC", "Bit test and complement", {
 	meaning: bitOperation((value, mask) => value.xor(mask)),
 });
 
-/** Of a source of 0 only ZF tells: the destination keeps its value, as every processor so far does it. */
+/** Of a source of 0 only ZF tells: all of the destination keeps its value, as newer processors do it (SDM 2A BSF). */
 function bitScan(found: (source: Expr) => Expr) {
 	return (x: Semantics): void => {
 		const source = x.read(1);
-		x.write(0, source.eq(0).select(x.read(0), found(source)));
+		x.write(0, found(source), source.ne(0));
 		x.flags("logic", source);
 	};
 }
