@@ -4,6 +4,8 @@ import type { VmMemory } from "./vm-memory.ts";
 
 const ARENA_BYTES = 48 << 20;
 const HOST_PAGES = 1 << 20;
+/** BLOCK.key of a block that was dropped. */
+const NO_KEY = -1;
 /** Bytes of code per bit of the code bitmap: 1 << 5. */
 const GRANULE_SHIFT = 5;
 
@@ -192,6 +194,8 @@ export class CodeSpace {
 		}
 		for (const [host, bytes] of this.pieces(block)) this.removeBytes(block, host, bytes);
 		this.onRemove(block);
+		// Jump caches may still name it.
+		words[(block + BLOCK.key.offset) >> 2] = NO_KEY;
 	}
 
 	/** Forgets every block. None may be running. */

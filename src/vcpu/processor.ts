@@ -191,7 +191,6 @@ export class Processor {
 		};
 		this.code.onRemove = (block) => {
 			onRemove(block);
-			this.set(F.generation, this.get(F.generation) + 1);
 			this.compiler?.removed(block);
 		};
 		this.code.onFlush = () => {

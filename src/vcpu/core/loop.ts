@@ -83,7 +83,7 @@ function defineLookup(core: Core): void {
 				.and(JUMP.generation.of(slot).eq(F.generation.of(st))),
 			() => {
 				f.set(block, JUMP.block.of(slot));
-				f.returnIf(inside(), block);
+				f.returnIf(BLOCK.key.of(block).eq(key).and(inside()), block);
 			},
 		);
 		f.set(block, 0);
