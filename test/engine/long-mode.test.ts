@@ -333,6 +333,25 @@ describe.each(ENGINES)("registers of 64-bit mode on the %s", (engine) => {
 		expect(guest.processor.get64(F.gdtBase)).toBe(BigInt(GDT));
 	});
 
+	it("IRETQ takes a kernel's segments away from a program, but not the base of GS", async () => {
+		const [userCode, userData] = [0x20, 0x28];
+		const guest = await long(engine, { code: [0x48, 0xcf], registers: { rsp: 0x8000n } });
+		const view = new DataView(guest.ram.buffer, guest.ram.byteOffset);
+		view.setBigUint64(GDT + userCode, 0x00affb000000ffffn, true);
+		view.setBigUint64(GDT + userData, 0x00cff3000000ffffn, true);
+		[0x3000n, BigInt(userCode | 3), 2n, 0x7000n, BigInt(userData | 3)].forEach((value, n) => {
+			view.setBigUint64(0x8000 + n * 8, value, true);
+		});
+		// mov eax,gs:[0]; hlt
+		guest.ram.set([0x65, 0x8b, 0x04, 0x25, 0, 0, 0, 0, HLT], 0x3000);
+		view.setUint32(0x5000, 0x1234, true);
+		guest.processor.set64(SEG.base, 0x5000n, segmentOffset(5));
+		guest.processor.refresh();
+		expect(vectorOf(guest)).toBe(GP);
+		expect(guest.gpr("rax")).toBe(0x1234n);
+		expect(guest.selector(5)).toBe(0);
+	});
+
 	it("loading FS takes a base of 32 bits, and a null selector none", async () => {
 		// mov fs,eax; mov gs,ecx; hlt
 		const guest = await long(engine, { code: [0x8e, 0xe0, 0x8e, 0xe9, HLT], registers: { rax: 32n, rcx: 0n } });

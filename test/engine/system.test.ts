@@ -7,11 +7,11 @@ import { ENGINES, type GuestOptions, TestGuest } from "../support/engine.ts";
 import { enterUserMode, faultOf, installFaultTable } from "../support/fault-table.ts";
 
 const HLT = 0xf4;
-const [DB, UD, GP] = [1, 6, 13];
+const [UD, GP] = [6, 13];
 const [CR0_PE, CR0_TS, CR0_ET, CR0_NE, CR0_WP, CR0_NW, CR0_CD, CR0_PG] = [
 	1, 8, 0x10, 0x20, 0x10000, 0x20000000, 0x40000000, 0x80000000,
 ];
-const [CR4_TSD, CR4_DE, CR4_PAE, CR4_PCE] = [4n, 8n, 0x20n, 0x100n];
+const [CR4_TSD, CR4_PAE, CR4_PCE] = [4n, 0x20n, 0x100n];
 const RAM = 1 << 20;
 const CODE = 0x1000;
 const [RDMSR, WRMSR, CPUID, RDTSC, RDPMC] = [
@@ -21,11 +21,11 @@ const [RDMSR, WRMSR, CPUID, RDTSC, RDPMC] = [
 	[0x0f, 0x31],
 	[0x0f, 0x33],
 ];
-/** MOV CRn, EAX and back, the same for DRn. */
+/** MOV CRn, EAX and back. */
 const toCr = (n: number): number[] => [0x0f, 0x22, 0xc0 | (n << 3)];
 const fromCr = (n: number): number[] => [0x0f, 0x20, 0xc0 | (n << 3)];
+/** MOV DRn, EAX. */
 const toDr = (n: number): number[] => [0x0f, 0x23, 0xc0 | (n << 3)];
-const fromDr = (n: number): number[] => [0x0f, 0x21, 0xc0 | (n << 3)];
 
 type Engine = (typeof ENGINES)[number];
 
@@ -244,49 +244,6 @@ describe.each(ENGINES)("descriptor-table registers on the %s engine", (engine) =
 		exit.words.set([0x900003ff, 0]);
 		guest.runToHalt();
 		expect([guest.processor.get64(F.idtLimit), guest.processor.get64(F.idtBase)]).toEqual([0x3ffn, 0x9000n]);
-	});
-});
-
-describe.each(ENGINES)("debug registers on the %s engine", (engine) => {
-	it.each([
-		[0, 0x12345678, 0x12345678],
-		[6, 0, 0xffff0ff0],
-		[6, 0xffffffff, 0xffffefff],
-		[7, 0, 0x400],
-		[4, 0x1, 0xffff0ff1],
-		[5, 0x80, 0x480],
-	])("DR%i holds %i as %i", async (n, eax, result) => {
-		const guest = await kernel(engine, { code: [...toDr(n), 0x31, 0xc0, ...fromDr(n), HLT], registers: { eax } });
-		expect(faultOf(guest)).toBe(-1);
-		expect(guest.register("eax")).toBe(result);
-	});
-
-	it("DR4 is #UD with CR4.DE", async () => {
-		const guest = await kernel(engine, { code: [...fromDr(4), HLT] });
-		guest.processor.set64(F.cr4, CR4_DE);
-		expect(faultOf(guest)).toBe(UD);
-	});
-
-	it("DR7.GD makes an access #DB with BD, once", async () => {
-		const guest = await kernel(engine, { code: [...toDr(7), ...fromDr(0), HLT], registers: { eax: 0x2000 } });
-		expect(faultOf(guest)).toBe(DB);
-		expect(guest.processor.get64(F.dr, 6 * 8) & 0x2000n).toBe(0x2000n);
-		expect(guest.processor.get64(F.dr, 7 * 8)).toBe(0x400n);
-		const frame = new DataView(guest.ram.buffer, guest.ram.byteOffset + guest.register("esp"));
-		expect(frame.getUint32(0, true)).toBe(CODE + 3);
-	});
-
-	it("a data breakpoint traps behind the store, also where the TLB knew the page", async () => {
-		const store = [0x89, 0x1d, 0, 0, 2, 0];
-		const guest = await kernel(engine, {
-			code: [...store, ...toDr(7), ...store, 0x90, HLT],
-			registers: { eax: 0xd0001 },
-		});
-		guest.processor.set64(F.dr, 0x20002n);
-		expect(faultOf(guest)).toBe(DB);
-		const frame = new DataView(guest.ram.buffer, guest.ram.byteOffset + guest.register("esp"));
-		expect(frame.getUint32(0, true)).toBe(CODE + 15);
-		expect(guest.processor.get64(F.dr, 6 * 8) & 0xfn).toBe(1n);
 	});
 });
 

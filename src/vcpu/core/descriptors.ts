@@ -265,6 +265,12 @@ function defineInstall(core: Core): void {
 		install(core, f, f.param(0), f.param(1), f.param(2), i64(0), i64(0), ATTR.unusable);
 	});
 
+	/** `hideSegment(state, number)`: null for an outer privilege level, with its base, which FS and GS show in 64-bit mode. */
+	core.define("hideSegment", ["i32", "i32"], [], (f) => {
+		const [st, number] = [f.param(0), f.param(1)];
+		install(core, f, st, number, i32(0), SEG.base.of(segmentAddress(st, number)), i64(0), ATTR.unusable);
+	});
+
 	/**
 	 * `loadRealSegment(state, number, selector)`: as real and virtual-8086 mode load it. Real mode keeps the limit and
 	 * attributes that are there ("unreal" mode lives on it); virtual-8086 mode sets them (SDM 3A 20.1.1, 20.2.1).

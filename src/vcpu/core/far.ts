@@ -223,7 +223,7 @@ function defineReturn(core: Core): void {
 				.eqz()
 				.and(isConforming(attributes).eqz())
 				.and(dplOf(attributes).ltU(level));
-			f.if(hidden, () => f.call(core.fn("clearSegment"), st, number, 0));
+			f.if(hidden, () => f.call(core.fn("hideSegment"), st, number));
 		}
 		f.return(STATUS.branch);
 	});

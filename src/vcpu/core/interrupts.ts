@@ -66,6 +66,9 @@ const IST = 7;
  */
 const NO_FAULTS = (1 << VECTOR.DB) | (1 << VECTOR.BP) | (1 << VECTOR.OF) | (1 << VECTOR.MC);
 
+/** DR6: which of DR0 to DR3 broke. */
+const BREAKPOINTS = 0xfn;
+
 /** Offset of the permission map's base in a 32-bit TSS; the redirection map is the 32 bytes before it (SDM 3A 20.3.3). */
 const MAP_BASE = 102;
 const REDIRECTION_BYTES = 32;
@@ -437,15 +440,21 @@ function defineDeliver(core: Core): void {
 
 	core.define("deliverEvent", ["i32", "i32", "i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, vector, code, kind] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
-		const debug = f.let(kind.eq(EVENT.exception).and(vector.eq(VECTOR.DB)));
+		const debug = f.let(kind.eq(EVENT.int1).or(kind.eq(EVENT.exception).and(vector.eq(VECTOR.DB))));
+		const told = f.let(F.faultDr6.of(st));
 		f.if(kind.eq(EVENT.exception).and(vector.eq(VECTOR.PF)), () => F.cr2.set(f, st, F.faultAddress.of(st)));
 		f.if(debug, () => {
-			F.dr.set(f, st, F.dr.of(st, 48).or(F.faultDr6.of(st).extU()), 48);
+			// The bits of breakpoints tell of this one, the others stay until software clears them (SDM 3B 17.2.3).
+			F.dr.set(f, st, F.dr.of(st, 48).and(~BREAKPOINTS).or(told.extU()), 48);
 			F.dr.set(f, st, F.dr.of(st, 56).and(~DR7.gd), 56);
 		});
 		const status = f.let(call(core.fn("dispatchEvent"), st, rec, vector, code, kind));
 		// Kept for another try where an exit has to be answered first.
-		f.if(debug.and(status.ne(STATUS.stopHere).or(F.faultPending.of(st))), () => F.faultDr6.set(f, st, 0));
+		f.if(debug.and(status.ne(STATUS.stopHere).or(F.faultPending.of(st))), () => {
+			// A trap that waited behind MOV SS is told with this one; a task's T flag comes on the way, and is not.
+			F.faultDr6.set(f, st, F.faultDr6.of(st).and(told.not()));
+			f.if(F.faultDr6.of(st).eqz(), () => F.pending.set(f, st, F.pending.of(st).and(~PENDING.debug)));
+		});
 		f.return(status);
 	});
 }

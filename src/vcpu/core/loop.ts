@@ -437,7 +437,9 @@ function defineRun(core: Core): void {
 				F.stepDr6.set(f, st, F.stepDr6.of(st).or(DR6.bs));
 				F.pending.set(f, st, F.pending.of(st).or(PENDING.step));
 			});
-			f.if(flags.and(EFLAGS.tf).ne(0).and(F.trapOff.of(st).eqz()), () => {
+			// Behind MOV SS and POP SS there is no single step (SDM 3A 6.8.3).
+			const stepAllowed = F.trapOff.of(st).or(F.shadow.of(st).and(2)).eqz();
+			f.if(flags.and(EFLAGS.tf).ne(0).and(stepAllowed), () => {
 				F.faultDr6.set(f, st, F.faultDr6.of(st).or(DR6.bs));
 				F.pending.set(f, st, F.pending.of(st).or(PENDING.debug));
 			});
