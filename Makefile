@@ -1,6 +1,6 @@
 # Every target is one line that calls an npm script or a file that can also be called by hand.
 .DEFAULT_GOAL := help
-.PHONY: help install build run test check fix bench golden firmware isa clean
+.PHONY: help install build run test check fix bench golden firmware guests isa clean
 MAKEFLAGS += --no-print-directory
 
 DEMO_FLASH := build/demo-flash.bin
@@ -43,6 +43,9 @@ golden: install ## rewrite golden files and show what changed
 
 firmware: ## rebuild the images in firmware/ (needs nasm)
 	sh firmware/build.sh
+
+guests: install ## download the Linux kernels that tests boot, into build/guests (needs Debian's apt)
+	@sh test/guests/linux.sh && node --import tsx test/guests/linux-initramfs.ts
 
 isa: build ## print the map of all instructions
 	bin/tsvmm isa

@@ -1,11 +1,14 @@
 import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, it } from "vitest";
 
-/** Something that tests use where it is installed: where it may lie, and the Debian package that brings it. */
-interface Provided {
-	readonly paths: readonly string[];
-	readonly package: string;
-}
+/** Something that tests use where it is there: where it may lie, and what brings it: a Debian package, or a target of make. */
+type Provided = { readonly paths: readonly string[] } & ({ readonly package: string } | { readonly target: string });
+
+const downloaded = (name: string) => ({
+	paths: [fileURLToPath(new URL(`../../build/guests/${name}`, import.meta.url))],
+	target: "guests",
+});
 
 /** Guests, and the tools that tests compare with or assemble by. None of them is part of the project. */
 const PROVIDED = {
@@ -18,18 +21,31 @@ const PROVIDED = {
 	iasl: { paths: ["/usr/bin/iasl", "/usr/local/bin/iasl"], package: "acpica-tools" },
 	nasm: { paths: ["/usr/bin/nasm", "/usr/local/bin/nasm"], package: "nasm" },
 	gcc: { paths: ["/usr/bin/gcc", "/usr/local/bin/gcc"], package: "gcc" },
+	"vmlinuz-cloud-amd64": downloaded("vmlinuz-cloud-amd64"),
+	"vmlinuz-686": downloaded("vmlinuz-686"),
+	"vmlinuz-686-pae": downloaded("vmlinuz-686-pae"),
+	"busybox-amd64": downloaded("busybox-amd64"),
+	"busybox-i386": downloaded("busybox-i386"),
 } satisfies Readonly<Record<string, Provided>>;
 
 export type ProvidedName = keyof typeof PROVIDED;
 
-/** Where it lies, or undefined where it is not installed. */
+/** Where it lies, or undefined where it is not there. */
 export function provided(name: ProvidedName): string | undefined {
 	return PROVIDED[name].paths.find((path) => existsSync(path));
 }
 
+/** What to type to have them. */
+function commands(missing: readonly Provided[]): string[] {
+	const packages = new Set(missing.flatMap((one) => ("package" in one ? [one.package] : [])));
+	const targets = new Set(missing.flatMap((one) => ("target" in one ? [one.target] : [])));
+	const install = packages.size === 0 ? [] : [`sudo apt-get install ${[...packages].join(" ")}`];
+	return targets.size === 0 ? install : [...install, `make ${[...targets].join(" ")}`];
+}
+
 /**
- * `describe` for tests that need something installed; `body` is told where each of `names` lies. Where one is missing, a skipped
- * test says so together with the command that installs it. With CI=true, where everything must run, it fails.
+ * `describe` for tests that need something that is not part of the project; `body` is told where each of `names` lies. Where one
+ * is missing, a skipped test says so together with the command that gets it. With CI=true, where everything must run, it fails.
  */
 export function describeWith<const N extends readonly ProvidedName[]>(
 	names: N,
@@ -41,8 +57,7 @@ export function describeWith<const N extends readonly ProvidedName[]>(
 		describe(title, () => body(...(names.map((name) => provided(name)) as { [K in keyof N]: string })));
 		return;
 	}
-	const packages = [...new Set(missing.map((name) => PROVIDED[name].package))].join(" ");
-	const reason = `needs ${missing.join(", ")}: sudo apt-get install ${packages}`;
+	const reason = `needs ${missing.join(", ")}: ${commands(missing.map((name) => PROVIDED[name])).join("; ")}`;
 	if (process.env["CI"] === "true") {
 		it(title, () => {
 			throw new Error(reason);
