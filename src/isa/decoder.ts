@@ -1,5 +1,6 @@
+import { VEX_MAP } from "./encoding.ts";
 import type { Feature } from "./features.ts";
-import { exactIndex, formIndex, type OpcodeSet, VEX_256, VEX_MAP } from "./opcode-set.ts";
+import { exactIndex, formIndex, type OpcodeSet, VEX_256 } from "./opcode-set.ts";
 import type { Form, Instance, InstructionTable } from "./table.ts";
 
 /** Longest instruction, bytes (SDM 2 2.3.11). */

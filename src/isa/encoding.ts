@@ -28,20 +28,65 @@ export interface Vex {
 }
 
 const VEX_L: Readonly<Record<string, 0 | 1 | undefined>> = { "128": 0, LZ: 0, L0: 0, "256": 1, L1: 1, LIG: undefined };
-const VEX_PREFIX = { NP: -1, "66": 0x66, F3: 0xf3, F2: 0xf2 } as const;
-const VEX_MAPS: Readonly<Record<string, OpcodeMap>> = { "0F": 1, "0F38": 2, "0F3A": 3 };
+const PREFIXES: Readonly<Record<string, Encoding["prefix"]>> = { NP: -1, NFx: -2, "66": 0x66, F3: 0xf3, F2: 0xf2 };
+const VEX_MAPS = ["0F", "0F38", "0F3A"];
 
+/** Where the opcode byte stands in the text of an encoding, behind prefixes and the name of the map. */
+function opcodeAt(text: string): number {
+	let at = 0;
+	const skip = (word: string): boolean => {
+		if (!text.startsWith(word, at)) return false;
+		at += word.length;
+		return true;
+	};
+	if (text.startsWith("VEX.")) return text.indexOf(" ") + 1;
+	if (!skip("NP ") && !skip("NFx ") && text.slice(0, 2) in PREFIXES && isByteAt(text, 3)) at = 3;
+	skip("REX.W ");
+	if (isByteAt(text, at + 3) && skip("0F ") && isByteAt(text, at + 3) && !skip("38 ")) skip("3A ");
+	return at;
+}
+
+/** Whether two digits, or the name of REX, stand there: not `/r`, an immediate, or the end. */
+function isByteAt(text: string, at: number): boolean {
+	const code = text.charCodeAt(at);
+	return (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a);
+}
+
+function mapOf(text: string, at: number): OpcodeMap {
+	if (text.startsWith("VEX.")) return text.includes(".0F38") ? 2 : text.includes(".0F3A") ? 3 : 1;
+	return text.startsWith("0F 38 ", at - 6)
+		? 2
+		: text.startsWith("0F 3A ", at - 6)
+			? 3
+			: text.startsWith("0F ", at - 3)
+				? 1
+				: 0;
+}
+
+/** Opcode maps of VEX encodings follow those without. */
+export const VEX_MAP = 4;
+
+/**
+ * The opcodes of an encoding, each as map * 256 + byte with {@link VEX_MAP} added to the map of VEX: without taking the rest apart,
+ * since every start looks at every encoding.
+ */
+export function opcodesOf(text: string): { readonly first: number; readonly count: number } {
+	const at = opcodeAt(text);
+	const map = mapOf(text, at) + (text.startsWith("VEX.") ? VEX_MAP : 0);
+	const byte = Number.parseInt(text.slice(at, at + 2), 16);
+	return { first: map * 256 + byte, count: text.startsWith("+r", at + 2) ? 8 : 1 };
+}
 /** Reads `VEX.128.66.0F.WIG`; without W, the operand size goes by it (in 64-bit mode) or it is ignored. */
-function parseVex(text: string): Pick<Encoding, "prefix" | "map" | "vex"> {
+function parseVex(text: string): Pick<Encoding, "prefix" | "vex"> {
 	const words = text.split(".").slice(1);
 	const length = words.shift() ?? "";
 	assert(length in VEX_L, `length in "${text}"`);
-	const prefix = (words[0] ?? "") in VEX_PREFIX ? VEX_PREFIX[words.shift() as keyof typeof VEX_PREFIX] : -1;
-	const map = VEX_MAPS[words.shift() ?? ""];
-	assert(map !== undefined, `opcode map in "${text}"`);
+	const prefix = PREFIXES[words[0] ?? ""];
+	if (prefix !== undefined) words.shift();
+	assert(VEX_MAPS.includes(words.shift() ?? ""), `opcode map in "${text}"`);
 	const w = words.shift();
 	assert((w === undefined || /^W(0|1|IG)$/.test(w)) && words.length === 0, `W in "${text}"`);
-	return { prefix, map, vex: { l: VEX_L[length], w: w === "W0" ? 0 : w === "W1" ? 1 : undefined } };
+	return { prefix: prefix ?? -1, vex: { l: VEX_L[length], w: w === "W0" ? 0 : w === "W1" ? 1 : undefined } };
 }
 
 /**
@@ -49,32 +94,14 @@ function parseVex(text: string): Pick<Encoding, "prefix" | "map" | "vex"> {
  * Immediate notes (`ib`, `iz`, `cb`, `is4` …) are for the reader: operand codes decide.
  */
 export function parseEncoding(text: string): Encoding {
-	const words: string[] = text.split(" ");
-	let prefix: Encoding["prefix"] = 0;
-	let vex: Vex | undefined;
-	let map: OpcodeMap = 0;
-	if (words[0]?.startsWith("VEX.")) {
-		({ prefix, map, vex } = parseVex(words.shift() ?? ""));
-	} else if (words[0] === "NP" || words[0] === "NFx") {
-		prefix = words[0] === "NP" ? -1 : -2;
-		words.shift();
-	} else if (["66", "F3", "F2"].includes(words[0] ?? "") && /^[0-9A-F]{2}$/.test(words[1] ?? "")) {
-		prefix = Number.parseInt(words.shift() ?? "", 16) as 0x66 | 0xf3 | 0xf2;
-	}
-	const rexW = words[0] === "REX.W";
-	if (rexW) words.shift();
-	if (!vex && words[0] === "0F" && words.length > 1) {
-		words.shift();
-		map = 1;
-		const [second, third] = [words[0] as string | undefined, words[1]];
-		if ((second === "38" || second === "3A") && third !== undefined && /^[0-9A-F]{2}/.test(third)) {
-			words.shift();
-			map = second === "38" ? 2 : 3;
-		}
-	}
-	const first = words.shift() ?? "";
-	const match = /^([0-9A-F]{2})(\+r)?$/.exec(first);
+	const at = opcodeAt(text);
+	const before = text.slice(0, at).split(" ");
+	const [opcode = "", ...words] = text.slice(at).split(" ");
+	const match = /^([0-9A-F]{2})(\+r)?$/.exec(opcode);
 	assert(match, `opcode in "${text}"`);
+	const [first = ""] = before;
+	const legacy: Pick<Encoding, "prefix" | "vex"> = { prefix: PREFIXES[first] ?? 0, vex: undefined };
+	const { prefix, vex } = first.startsWith("VEX.") ? parseVex(first) : legacy;
 	let modrm: Encoding["modrm"];
 	let exact: number | undefined;
 	for (const word of words) {
@@ -86,8 +113,8 @@ export function parseEncoding(text: string): Encoding {
 	return {
 		text,
 		prefix,
-		rexW,
-		map,
+		rexW: before.includes("REX.W"),
+		map: mapOf(text, at),
 		opcode: Number.parseInt(match[1] ?? "", 16),
 		plusRegister: match[2] !== undefined,
 		modrm,

@@ -14,8 +14,6 @@ export interface OpcodeSlot {
 const PREFIX_CLASS = { 0: 0, 102: 1, 243: 2, 242: 3 } as const;
 const INDICES = 128;
 
-/** Opcode maps of VEX encodings follow those without. */
-export const VEX_MAP = 4;
 /** Added to the index of a form with VEX.L set, and to the number of indices. */
 export const VEX_256 = INDICES;
 
@@ -39,27 +37,23 @@ export function exactIndex(prefixClass: number, modrm: number): number {
  * worked out when it is first met: a run needs few of them.
  */
 export class OpcodeSet {
+	private readonly candidates: (opcode: number) => readonly Form[];
 	private readonly long: boolean;
-	/** By opcode map and opcode byte, map * 256 + byte: the forms that have it, and what became of them. */
-	private readonly candidates: (Form[] | undefined)[] = [];
+	private readonly features: ReadonlySet<Feature> | undefined;
 	private readonly slots: (OpcodeSlot | undefined)[] = [];
 
-	/** @param features those that exist; absent: all. */
-	constructor(forms: readonly Form[], long: boolean, features?: ReadonlySet<Feature>) {
+	/**
+	 * @param candidates the forms that have an opcode, map * 256 + byte, in any mode and with any features.
+	 * @param features those that exist; absent: all.
+	 */
+	constructor(
+		candidates: (opcode: number) => readonly Form[],
+		long: boolean,
+		features: ReadonlySet<Feature> | undefined,
+	) {
+		this.candidates = candidates;
 		this.long = long;
-		for (const form of forms) {
-			const { mode, feature = form.family.feature } = form.options;
-			const { map, opcode, plusRegister, vex, rexW } = form.encoding;
-			if (mode === (long ? "i64" : "o64") || (rexW && !long)) continue;
-			const needed = feature === undefined ? [] : typeof feature === "string" ? [feature] : feature;
-			if (features !== undefined && !needed.every((one) => features.has(one))) continue;
-			const first = (map + (vex ? VEX_MAP : 0)) * 256 + opcode;
-			for (let at = first; at < first + (plusRegister ? 8 : 1); at++) {
-				const there = this.candidates[at];
-				if (there) there.push(form);
-				else this.candidates[at] = [form];
-			}
-		}
+		this.features = features;
 	}
 
 	/** What an opcode byte of an opcode map ({@link VEX_MAP} added for VEX) means; undefined: no form has it. */
@@ -73,8 +67,8 @@ export class OpcodeSet {
 	}
 
 	private resolve(at: number): OpcodeSlot | undefined {
-		const forms = this.candidates[at];
-		if (!forms) return undefined;
+		const forms = this.candidates(at).filter((form) => this.exists(form));
+		if (forms.length === 0) return undefined;
 		const { mod } = forms[0]!;
 		const size = forms.some(({ encoding }) => encoding.vex) ? INDICES + VEX_256 : INDICES;
 		const slot: OpcodeSlot = {
@@ -97,6 +91,13 @@ export class OpcodeSet {
 		}
 		this.slots[at] = slot;
 		return slot;
+	}
+
+	private exists({ family, options, encoding }: Form): boolean {
+		const { mode, feature = family.feature ?? [] } = options;
+		if (mode === (this.long ? "i64" : "o64") || (encoding.rexW && !this.long)) return false;
+		const { features } = this;
+		return features === undefined || [feature].flat().every((one) => features.has(one));
 	}
 
 	private claimIndices(slot: OpcodeSlot, form: Form): void {

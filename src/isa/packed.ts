@@ -36,19 +36,41 @@ export interface VectorForms {
 	readonly vexOptions?: FormOptions;
 }
 
+/** What follows from operand codes; many instructions have the same. */
+interface Spellings {
+	readonly withoutVvvv: string;
+	readonly mmxOperands: string;
+	/** An operand is of 32 or 64 bits, which VEX.W then says. */
+	readonly ofOperandSize: boolean;
+}
+
+const spellings = new Map<string, Spellings>();
+
+function spellingsOf(operands: string): Spellings {
+	let known = spellings.get(operands);
+	if (!known) {
+		const withoutVvvv = operands.replace(/, H\w+/, "");
+		const mmxOperands = withoutVvvv.replace(/V\w+/, "Pq").replace(/W\w+/, "Qq");
+		known = { withoutVvvv, mmxOperands, ofOperandSize: /\b[A-Z]y/.test(operands) };
+		spellings.set(operands, known);
+	}
+	return known;
+}
+
 /** The lines that {@link VectorForms} stands for. */
 export function vectorForms(forms: VectorForms): FormLine[] {
 	const { opcode, vexOpcode = opcode, prefix = "66", mmx, sse, avx = "avx", avx2 = "avx2", w, options = {} } = forms;
 	const { operands = "Vx, Hx, Wx", operands256 = operands, vexOptions = options } = forms;
 	const lines: FormLine[] = [];
-	const withoutVvvv = operands.replace(/, H\w+/, "");
-	const operandsMmx = forms.operandsMmx ?? withoutVvvv.replace(/V\w+/, "Pq").replace(/W\w+/, "Qq");
+	const { withoutVvvv, mmxOperands, ofOperandSize } = spellingsOf(operands);
+	const operandsMmx = forms.operandsMmx ?? mmxOperands;
 	if (mmx) lines.push([`NP ${opcode}`, operandsMmx, { ...options, feature: mmx }]);
 	if (sse !== "none") lines.push([`${prefix} ${opcode}`, withoutVvvv, { ...options, feature: sse }]);
-	const [, map = "", rest = ""] = /^(0F(?: 38| 3A)?) (\w\w.*)$/.exec(vexOpcode) ?? [];
-	const width = w ?? (/\b[A-Z]y/.test(operands) ? undefined : "WIG");
-	const vex = (length: string): string =>
-		`VEX.${[length, ...(prefix === "NP" ? [] : [prefix]), map.replace(" ", ""), ...(width ? [width] : [])].join(".")} ${rest}`;
+	const behindMap = vexOpcode.startsWith("38 ", 3) || vexOpcode.startsWith("3A ", 3) ? 6 : 3;
+	const map = behindMap === 3 ? "0F" : `0F${vexOpcode.slice(3, 5)}`;
+	const pp = prefix === "NP" ? "" : `.${prefix}`;
+	const vexW = w !== undefined ? `.${w}` : ofOperandSize ? "" : ".WIG";
+	const vex = (length: string): string => `VEX.${length}${pp}.${map}${vexW} ${vexOpcode.slice(behindMap)}`;
 	if (avx !== "none") lines.push([vex(forms.ignoresLength ? "LIG" : "128"), operands, { ...vexOptions, feature: avx }]);
 	if (avx2 !== "none") lines.push([vex("256"), operands256, { ...vexOptions, feature: avx2 }]);
 	return lines;

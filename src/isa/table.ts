@@ -1,6 +1,6 @@
 import { assert } from "../base/errors.ts";
-import { type Encoding, parseEncoding } from "./encoding.ts";
-import type { Check, Family, FormOptions } from "./family.ts";
+import { type Encoding, opcodesOf, parseEncoding } from "./encoding.ts";
+import type { Check, Family, FormLine, FormOptions } from "./family.ts";
 import type { Feature } from "./features.ts";
 import { OpcodeSet } from "./opcode-set.ts";
 import { isSized, type Operand, type OperandSize, parseOperand, type VectorLength } from "./operand.ts";
@@ -35,7 +35,7 @@ export interface Form {
 
 /** A form at one operand size, with its ModRM operand in a register or in memory: what an engine has code for. */
 export interface Instance {
-	/** Position in {@link InstructionTable.instances}. */
+	/** Its own; not every number is taken. */
 	readonly id: number;
 	readonly form: Form;
 	readonly size: OperandSize;
@@ -82,19 +82,43 @@ class TableInstance implements Instance {
 	}
 }
 
+const RM = ["register", "memory"] as const;
+
 /** Every instruction there is, from the families: encodings for the decoder, instances for the engines. */
 export class InstructionTable {
 	readonly families: readonly Family[];
-	readonly forms: Form[] = [];
-	readonly instances: Instance[] = [];
+	private readonly sizes: readonly OperandSize[];
+	/** All lines of all families; a form is worked out when it is first asked for. */
+	private readonly lines: (readonly [Family, FormLine])[] = [];
+	private readonly known: (Form | undefined)[] = [];
+	/** Numbers of lines by opcode. */
+	private readonly byOpcode: (number[] | undefined)[] = [];
 	private readonly sets = new Map<string, OpcodeSet>();
 
 	constructor(families: readonly Family[], sizes: readonly OperandSize[]) {
 		this.families = families;
+		this.sizes = sizes;
 		for (const family of families) {
-			for (const [encoding, operands, options = {}] of family.forms)
-				this.addForm(family, encoding, operands, options, sizes);
+			for (const line of family.forms) {
+				const { first, count } = opcodesOf(line[0]);
+				for (let opcode = first; opcode < first + count; opcode++) {
+					const there = this.byOpcode[opcode];
+					if (there) there.push(this.lines.length);
+					else this.byOpcode[opcode] = [this.lines.length];
+				}
+				this.lines.push([family, line]);
+			}
 		}
+	}
+
+	get forms(): readonly Form[] {
+		return this.lines.map((_, number) => this.form(number));
+	}
+
+	/** All of them, by growing id. */
+	get instances(): readonly Instance[] {
+		const all = new Set(this.forms.flatMap(({ instances }) => Object.values(instances).flat()));
+		return [...all].filter((one) => one !== undefined).sort((a, b) => a.id - b.id);
 	}
 
 	/**
@@ -105,19 +129,24 @@ export class InstructionTable {
 		const key = `${long}${features ? [...features].sort().join() : "*"}`;
 		let set = this.sets.get(key);
 		if (!set) {
-			set = new OpcodeSet(this.forms, long, features);
+			const forms = (opcode: number): Form[] => (this.byOpcode[opcode] ?? []).map((number) => this.form(number));
+			set = new OpcodeSet(forms, long, features);
 			this.sets.set(key, set);
 		}
 		return set;
 	}
 
-	private addForm(
-		family: Family,
-		text: string,
-		operands: string,
-		options: FormOptions,
-		sizes: readonly OperandSize[],
-	): void {
+	private form(number: number): Form {
+		let form = this.known[number];
+		if (!form) {
+			form = this.makeForm(number, ...this.lines[number]!);
+			this.known[number] = form;
+		}
+		return form;
+	}
+
+	private makeForm(number: number, family: Family, [text, operands, options = {}]: FormLine): Form {
+		const { sizes } = this;
 		const encoding = parseEncoding(text);
 		const shape = shapeOf(operands, vectorLengthOf(encoding));
 		const hasModrm = encoding.modrm !== undefined || encoding.exact !== undefined;
@@ -139,8 +168,6 @@ export class InstructionTable {
 			mmxRm: shape.mmxRm,
 			instances: {},
 		};
-		this.forms.push(form);
-		const { needsRm } = shape;
 		// Nothing but y: 32 or 64 bits, whatever 66 says.
 		const halfSized = options.sized === "y" || (options.sized === undefined && shape.halfSized);
 		const known = sizes.filter((size) => {
@@ -148,20 +175,12 @@ export class InstructionTable {
 			return !encoding.rexW && !(halfSized && size === 16);
 		});
 		for (const size of form.sized ? known : [sizes.includes(32) ? 32 : (sizes[0] ?? 32)]) {
-			const variants = !needsRm
-				? (["none"] as const)
-				: form.mod === "any"
-					? (["register", "memory"] as const)
-					: form.mod === "memory"
-						? (["memory"] as const)
-						: (["register"] as const);
-			const list: (Instance | undefined)[] = [undefined, undefined];
-			for (const rm of variants) {
-				const instance = new TableInstance(this.instances.length, form, size, rm);
-				this.instances.push(instance);
-				if (rm !== "memory") list[0] = instance;
-				if (rm !== "register") list[1] = instance;
-			}
+			const id = (number * sizes.length + sizes.indexOf(size)) * RM.length;
+			const list = shape.needsRm
+				? RM.map((rm, at) =>
+						form.mod === "any" || form.mod === rm ? new TableInstance(id + at, form, size, rm) : undefined,
+					)
+				: new Array<Instance>(RM.length).fill(new TableInstance(id, form, size, "none"));
 			form.instances[size] = list;
 			if (halfSized && size === 32) form.instances[16] = list;
 			if (!form.sized) {
@@ -170,6 +189,7 @@ export class InstructionTable {
 				form.instances[64] = list;
 			}
 		}
+		return form;
 	}
 }
 

@@ -65,7 +65,9 @@ export class ModuleBuilder {
 	/** Puts functions into the table at `offset`. */
 	element(offset: number, callees: Callee[]): void {
 		this.table(offset + callees.length);
-		this.elements.push({ offset, callees });
+		const last = this.elements.at(-1);
+		if (last && last.offset + last.callees.length === offset) last.callees.push(...callees);
+		else this.elements.push({ offset, callees: [...callees] });
 	}
 
 	/** `call_indirect` through the module's table. */

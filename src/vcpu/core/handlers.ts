@@ -30,21 +30,21 @@ export function handlerIndex(instance: Instance): number {
 	return FIRST_INSTANCE + instance.id;
 }
 
-/** Prints one handler per instance into the core and puts all of them into the table. */
+/** Prints one handler per instance into the core and puts all of them into the table, with gaps where no instance has an id. */
 export function defineHandlers(core: Core, table: InstructionTable): void {
 	const special = (name: string, vector: number): ReturnType<Core["define"]> =>
 		core.define(name, ["i32", "i32"], ["i32"], (f) => f.return(call(core.fn("raise"), f.param(0), vector, 0)));
 	core.m.element(SPECIAL_HANDLERS.undefined, [special("undefined", VECTOR.UD), special("tooLong", VECTOR.GP)]);
-	const handlers = table.instances.map((instance) =>
-		core.define(handlerName(instance), ["i32", "i32"], ["i32"], (f) => {
+	for (const instance of table.instances) {
+		const handler = core.define(handlerName(instance), ["i32", "i32"], ["i32"], (f) => {
 			const target = new InterpreterTarget(core, f, instance);
 			emitInstruction(instance, target, (loads, highs) => {
 				target.loads = loads;
 				target.highs = highs;
 			});
-		}),
-	);
-	core.m.element(FIRST_INSTANCE, handlers);
+		});
+		core.m.element(handlerIndex(instance), [handler]);
+	}
 }
 
 function handlerName({ form, size, rm }: Instance): string {
