@@ -5,6 +5,9 @@
 set -eu
 cd "$(dirname "$0")/../.."
 guests="$PWD/build/guests"
+for tool in apt-get apt-cache dpkg-deb; do
+	command -v "$tool" >/dev/null || { echo "$0: needs Debian's apt and dpkg: there is no $tool" >&2; exit 1; }
+done
 mkdir -p "$guests"
 work=$(mktemp -d "$guests/.download-XXXXXX")
 trap 'rm -rf "$work"' EXIT
