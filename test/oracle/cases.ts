@@ -116,7 +116,8 @@ export function instances(): Map<string, Instance> {
 		if (operands.some(({ kind }) => ["sreg", "fixedSegment", "creg", "dreg", "farPointer"].includes(kind))) continue;
 		if (form.sized && size === 32 && options.size64 !== undefined) continue;
 		// Far transfers depend on descriptors; an indirect call that faults has stored its return address already.
-		if (operands.some(({ code }) => code === "Mp") || /^CALL FF/.test(`${family.name} ${encoding.text}`)) continue;
+		if (operands.some(({ code }) => code === "Mp") || /^(CALL FF|RET C[AB])/.test(`${family.name} ${encoding.text}`))
+			continue;
 		// Branches are always 64 bits wide (SDM 2 table A-1, f64).
 		if (form.sized && size !== 64 && options.size64 === "f64") continue;
 		const name = `${family.name} ${encoding.text} ${form.operandCodes.join(",")} ${form.sized ? size : "-"} ${rm}`;
