@@ -100,13 +100,20 @@ describeWith(["vmlinuz-cloud-amd64", "busybox-amd64", "seabios"], "SeaBIOS", (ke
 	});
 });
 
-for (const name of ["vmlinuz-686", "vmlinuz-686-pae"] as const) {
+/** A processor as old as the kernel is meant for, and one that has everything. */
+const kernels32 = [
+	["vmlinuz-686", "pentium3"],
+	["vmlinuz-686-pae", "max"],
+] as const;
+
+for (const [name, cpu] of kernels32) {
 	describeWith([name, "busybox-i386"], `Debian's ${name}`, (kernel, busybox) => {
-		test("boots to user space and switches off", patient, async () => {
-			const run = await boot(kernel, "quiet", ["--initrd", ramDisk(busybox)]);
+		test(`boots to user space on ${cpu} and switches off`, patient, async () => {
+			const run = await boot(kernel, "quiet", ["--initrd", ramDisk(busybox), "--cpu", cpu]);
 			expect(run).toMatchObject(switchedOff);
 			expect(run.console).toMatch(userSpace("i686"));
 			expect(run.console).toMatch(timer("IO-APIC"));
+			expect(run.console).toContain(`model name	: tsvmm ${cpu}\n`);
 		});
 	});
 }
