@@ -20,6 +20,7 @@ const PRIVATE: ReadonlySet<string> = new Set<keyof typeof F>([
 		"portData",
 		"portBuffer",
 		"frameTop",
+		"walkCache",
 		"words",
 	] as const),
 	...(["fpuB", "fpuResult", "fpuRaised", "fpuUp", "area", "wide"] as const),

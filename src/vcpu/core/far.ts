@@ -1,5 +1,5 @@
 import { RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
-import type { Ex } from "../../wasm/expression.ts";
+import type { Ex, Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ATTR, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
 import type { Core } from "./core.ts";
@@ -16,7 +16,16 @@ import {
 } from "./descriptors.ts";
 import { isCanonical, isLongMode, isReal } from "./mode.ts";
 import { loadedPointer } from "./segment-access.ts";
-import { type At, checkPushes, currentStack, moveStackPointer, OUTSIDE, pushAll, type Stack } from "./stack-frames.ts";
+import {
+	type At,
+	checkPushes,
+	currentStack,
+	moveStackPointer,
+	OUTSIDE,
+	popAll,
+	pushAll,
+	type Stack,
+} from "./stack-frames.ts";
 
 /** CS as a value to push. */
 export function csSelector(st: Ex): Ex {
@@ -179,10 +188,8 @@ function defineReturn(core: Core): void {
 		const [st, rec, selector, raw] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		const [ip, delta, extra, bytes] = [f.param(4), f.param(5), f.param(6), f.param(7)];
 		const level = f.let(selector.and(RPL));
-		f.check(call(core.fn("stackLoad"), st, rec, delta, bytes));
-		const pointer = f.let(F.data.of(st));
-		f.check(call(core.fn("stackLoad"), st, rec, delta.add(bytes), bytes));
-		const stack = f.let(F.data.of(st).wrap().and(0xffff));
+		const [pointer, second] = popAll(core, f, { st, rec }, bytes, 2, delta) as [Local, Local];
+		const stack = f.let(second.wrap().and(0xffff));
 		const none = f.let(isNull(stack));
 		const stackRaw = f.local("i64", 0);
 		f.if(

@@ -140,7 +140,7 @@ function defineTaskReturn(core: Core): void {
 function defineProtected(core: Core): void {
 	core.define("iretProtected", ["i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, bytes] = [f.param(0), f.param(1), f.param(2)];
-		const [ip, second, third] = popAll(core, f, { st, rec }, bytes, 3) as [Local, Local, Local];
+		const [ip, second, third] = popAll(core, f, { st, rec }, bytes, 3, i32(0)) as [Local, Local, Local];
 		const selector = f.let(second.wrap().and(0xffff));
 		const flags = f.let(third.wrap());
 		const level = f.let(F.cpl.of(st));
@@ -175,9 +175,15 @@ function defineProtected(core: Core): void {
 				f.if(F.eflags.of(st).and(EFLAGS.ac).ne(opened), () => f.call(core.fn("updateMode"), st));
 			},
 			() => {
+				const stackRaw = SEG.raw.of(st, segmentOffset(SEGMENT.ss));
+				const stackBefore = f.let(stackRaw);
+				const codeBefore = f.let(SEG.raw.of(st, segmentOffset(SEGMENT.cs)));
 				const status = call(core.fn("outerReturn"), st, rec, selector, raw, ip, frame, 0, bytes);
 				f.if(status.eq(STATUS.stopHere), () => f.return(STATUS.stopHere));
 				setFlags(core, f, st, flags, mask);
+				// Between two pieces of 64-bit code at one level nothing else changes the mode.
+				const same = before64.and(codeBefore.eq(raw)).and(stackBefore.eq(stackRaw)).and(F.cpl.of(st).eq(level));
+				f.returnIf(same.and(F.eflags.of(st).and(EFLAGS.ac).eq(opened)), STATUS.branch);
 				f.call(core.fn("updateMode"), st);
 			},
 		);

@@ -137,20 +137,22 @@ export function pushAll(core: Core, f: FunctionBuilder, at: At, stack: Stack, by
 	return below;
 }
 
-/** Reads the `count` elements at the top of the stack in force, the lowest first. */
-export function popAll(core: Core, f: FunctionBuilder, { st, rec }: At, bytes: Ex, count: number): Local[] {
+/** Reads `count` elements of the stack in force, the lowest first, from `delta` bytes above its top. */
+export function popAll(core: Core, f: FunctionBuilder, { st, rec }: At, bytes: Ex, count: number, delta: Ex): Local[] {
 	const elements = Array.from({ length: count }, () => f.local("i64"));
-	const host = f.let(call(core.fn("stackHit"), st, bytes.mul(count)));
+	const host = f.let(call(core.fn("stackHit"), st, delta, bytes.mul(count)));
 	f.if(
-		host.ne(0).and(bytes.eq(4)),
+		host.ne(0).and(bytes.ne(2)),
 		() => {
-			elements.forEach((element, n) => {
-				f.set(element, host.load("i64_32u", n * 4));
-			});
+			f.if(
+				bytes.eq(4),
+				() => elements.forEach((element, n) => void f.set(element, host.load("i64_32u", n * 4))),
+				() => elements.forEach((element, n) => void f.set(element, host.load("i64", n * 8))),
+			);
 		},
 		() => {
 			elements.forEach((element, n) => {
-				f.check(call(core.fn("stackLoad"), st, rec, bytes.mul(n), bytes));
+				f.check(call(core.fn("stackLoad"), st, rec, delta.add(bytes.mul(n)), bytes));
 				f.set(element, F.data.of(st));
 			});
 		},
@@ -225,15 +227,20 @@ export function defineStackFrames(core: Core): void {
 		f.return(0);
 	});
 
-	/** `stackHit(state, bytes)` → VM memory offset of the top of the stack where `bytes` from there can be read at once, else 0. */
-	core.define("stackHit", ["i32", "i32"], ["i32"], (f) => {
-		const [st, bytes] = [f.param(0), f.param(1)];
+	/** `stackHit(state, delta, bytes)` → VM memory offset of what lies `delta` above the top of the stack where `bytes` can be read at once, else 0. */
+	core.define("stackHit", ["i32", "i32", "i32"], ["i32"], (f) => {
+		const [st, delta, bytes] = [f.param(0), f.param(1), f.param(2)];
 		const at = segmentOffset(SEGMENT.ss);
-		const offset = f.let(st.load("i64", GPRS + RSP * 8).and(F.stackMask.of(st)));
+		const offset = f.let(
+			st
+				.load("i64", GPRS + RSP * 8)
+				.add(delta.extU())
+				.and(F.stackMask.of(st)),
+		);
 		const last = f.let(offset.add(bytes.extU()).sub(1n));
 		const outside = offset.ltS(SEG.low.of(st, at)).or(last.gtS(SEG.readHigh.of(st, at)));
 		f.returnIf(outside.or(last.gtU(F.stackMask.of(st))), 0);
-		const linear = SEG.base.of(st, at).add(offset).and(F.linearMask.of(st));
+		const linear = SEG.start.of(st, at).add(offset).and(F.linearMask.of(st));
 		f.return(call(core.fn("hit"), st, linear, bytes, F.tlbRead.of(st)));
 	});
 
