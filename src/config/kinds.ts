@@ -323,21 +323,26 @@ export const rtcStart: Kind<RtcStart> = {
 	fromFile: scalarText,
 };
 
-/** A processor: a model, and features on (true) or off on top of it. Which names there are is the machine's to say. */
+/** A processor: a model, who it says made it, and features on (true) or off on top of it. Which names there are is the machine's to say. */
 export interface CpuText {
 	readonly model: string;
+	/** Absent: the model's own. */
+	readonly vendor?: string;
 	readonly features: readonly { readonly name: string; readonly on: boolean }[];
 }
 
+const VENDOR = "vendor=";
 const CPU_WORD = /^[a-z0-9][a-z0-9._-]*$/i;
 
-/** `MODEL[,+FEATURE][,-FEATURE]`; QEMU's `feature=on` and `feature=off` as well. */
+/** `MODEL[,vendor=NAME][,+FEATURE][,-FEATURE]`; QEMU's `feature=on` and `feature=off` as well. */
 export const cpu: Kind<CpuText> = {
-	placeholder: "MODEL[,+FEATURE][,-FEATURE]",
+	placeholder: "MODEL[,vendor=NAME][,+FEATURE][,-FEATURE]",
 	parse(given) {
 		const [model = "", ...rest] = given.split(",");
 		if (!CPU_WORD.test(model)) throw new ValueError(`"${given}" is not a processor; write a model such as max`);
-		const features = rest.map((part) => {
+		const vendor = rest.findLast((part) => part.startsWith(VENDOR))?.slice(VENDOR.length);
+		const changes = rest.filter((part) => !part.startsWith(VENDOR));
+		const features = changes.map((part) => {
 			const [, sign, signed] = /^([+-])(.+)$/.exec(part) ?? [];
 			const [, named, value] = /^([^=]+)=(on|off)$/.exec(part) ?? [];
 			const name = signed ?? named;
@@ -345,9 +350,11 @@ export const cpu: Kind<CpuText> = {
 				throw new ValueError(`"${part}" is not a processor feature; write +FEATURE or -FEATURE`);
 			return { name, on: sign === "+" || value === "on" };
 		});
-		return { model, features };
+		return vendor === undefined ? { model, features } : { model, vendor, features };
 	},
 	schema: (z) =>
-		z.string().min(1).meta({ description: "a processor model, with ,+FEATURE and ,-FEATURE after it to change it" }),
+		z.string().min(1).meta({
+			description: "a processor model, with ,vendor=NAME and ,+FEATURE and ,-FEATURE after it to change it",
+		}),
 	fromFile: scalarText,
 };

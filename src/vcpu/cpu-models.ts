@@ -1,14 +1,16 @@
 import { UserError } from "../base/errors.ts";
 import { FEATURES, type Feature, IMPLEMENTED, REQUIRED } from "../isa/features.ts";
-import { type CpuidEntry, cpuidEntries, type Identity } from "./cpuid.ts";
+import { type CpuidEntry, cpuidEntries, type Identity, VENDORS, type Vendor } from "./cpuid.ts";
 
 /** A processor as `--cpu` names it: a model, and features on (true) or off on top of it. */
 export interface CpuChoice {
 	readonly model: string;
+	/** Who made it, as CPUID has it; absent: GenuineIntel. */
+	readonly vendor?: string;
 	readonly features: readonly { readonly name: string; readonly on: boolean }[];
 }
 
-interface Model extends Identity {
+interface Model extends Omit<Identity, "vendor"> {
 	/** What it has, as far as it is implemented. */
 	readonly features: readonly Feature[];
 }
@@ -55,6 +57,9 @@ const V3: readonly Feature[] = [
 
 /** Signatures: family, model, stepping as CPUID leaf 1 has them. */
 const [MENDOCINO, COPPERMINE, NEHALEM, HASWELL, SKYLAKE] = [0x663, 0x686, 0x106a3, 0x306c4, 0x506e3];
+
+/** What every model is as a processor of AMD's: family 15, model 107, stepping 1. */
+const ATHLON64 = 0x60fb1;
 
 const MODELS: Readonly<Record<string, Model>> = {
 	max: { level: 0x16, signature: SKYLAKE, brand: "tsvmm max", features: Object.keys(FEATURES) as Feature[] },
@@ -121,11 +126,21 @@ export function featuresOfChoice({ model: name, features: changes }: CpuChoice):
 	return features;
 }
 
+/** @throws UserError where nobody of that name makes processors here. */
+function vendorOfChoice({ vendor = "GenuineIntel" }: CpuChoice): Vendor {
+	const found = VENDORS.find((name) => name === vendor);
+	if (found === undefined)
+		throw new UserError(`--cpu: there is no processor vendor "${vendor}"; there are ${VENDORS.join(", ")}`);
+	return found;
+}
+
 /** What CPUID answers on the first processor of a choice; errors as {@link featuresOfChoice}. */
 export function cpuidOf(choice: CpuChoice, options: { apicId?: number; physicalBits?: number } = {}): CpuidEntry[] {
 	const features = featuresOfChoice(choice);
+	const vendor = vendorOfChoice(choice);
 	const model = MODELS[choice.model] as Model;
-	return cpuidEntries(model, features, options);
+	const signature = vendor === "AuthenticAMD" ? ATHLON64 : model.signature;
+	return cpuidEntries({ ...model, vendor, signature }, features, options);
 }
 
 /** The processor where nobody chooses: everything there is. */

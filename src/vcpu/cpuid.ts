@@ -35,8 +35,13 @@ export const XSAVE_COMPONENTS = [
 /** Bytes of the legacy region and the header, which come before what has places of its own. */
 export const XSAVE_HEADER_END = 576;
 
+/** Makers of processors, as leaf 0 has them: they differ in fast system calls. */
+export const VENDORS = ["GenuineIntel", "AuthenticAMD"] as const;
+export type Vendor = (typeof VENDORS)[number];
+
 /** Who a processor says it is. */
 export interface Identity {
+	readonly vendor: Vendor;
 	/** Last basic leaf. */
 	readonly level: number;
 	/** EAX of leaf 1. */
@@ -45,12 +50,13 @@ export interface Identity {
 	readonly brand: string;
 }
 
-const VENDOR = "GenuineIntel";
 /** What a guest finds at 0x40000000. */
 const HYPERVISOR = "tsvmmtsvmm";
 /** The time-stamp counter, the crystal behind it and the local APIC's timer: one tick is a nanosecond. */
 const HERTZ = 1_000_000_000;
 const LEGACY_LEVEL = 4;
+/** EDX of leaf 0x80000001 on AMD's processors: the bits that are those of leaf 1. */
+const AMD_REPEATS = 0x0183f3ff;
 
 /** Four characters as a little-endian word; behind the end of the text there are zeros. */
 function word(text: string, at: number): number {
@@ -65,7 +71,7 @@ type Answer = readonly [eax: number, ebx: number, ecx: number, edx: number];
  * @param physicalBits width of physical addresses.
  */
 export function cpuidEntries(
-	{ level, signature, brand }: Identity,
+	{ vendor, level, signature, brand }: Identity,
 	features: ReadonlySet<Feature>,
 	{ apicId = 0, physicalBits = 40 } = {},
 ): CpuidEntry[] {
@@ -87,17 +93,23 @@ export function cpuidEntries(
 		if (number <= level) leaf(number, answer, index);
 	};
 
-	basic(0, [level, word(VENDOR, 0), word(VENDOR, 8), word(VENDOR, 4)]);
+	const [ebx, edx, ecx] = [word(vendor, 0), word(vendor, 4), word(vendor, 8)];
+	basic(0, [level, ebx, ecx, edx]);
 	const flushLine = features.has("clflush") ? 0x800 : 0;
 	const processors = level >= LEGACY_LEVEL ? 0x10000 : 0;
 	basic(1, [signature, ((apicId << 24) | processors | flushLine) >>> 0, bits(1, "ecx"), bits(1, "edx")]);
 	// Caches and TLBs by descriptor (SDM 2A, table 3-12): as leaf 4 says, or 256 KiB L2, 16 KiB L1 for code and for data.
-	basic(2, level >= LEGACY_LEVEL ? [0x00ff0301, 0, 0, 0xf0] : [0x03020101, 0, 0, 0x0c040882]);
+	// AMD's processors have leaves 0x80000005 and 0x80000006 instead.
+	const amd = vendor === "AuthenticAMD";
+	if (amd) for (const empty of [2, 4]) basic(empty, NOTHING);
+	else basic(2, level >= LEGACY_LEVEL ? [0x00ff0301, 0, 0, 0xf0] : [0x03020101, 0, 0, 0x0c040882]);
 	basic(3, NOTHING);
-	basic(4, cache(1, 1, 8, 64), 0);
-	basic(4, cache(2, 1, 8, 64), 1);
-	basic(4, cache(3, 2, 16, 4096), 2);
-	basic(4, NOTHING, 3);
+	if (!amd) {
+		basic(4, cache(1, 1, 8, 64), 0);
+		basic(4, cache(2, 1, 8, 64), 1);
+		basic(4, cache(3, 2, 16, 4096), 2);
+		basic(4, NOTHING, 3);
+	}
 	basic(5, NOTHING);
 	basic(6, [bits(6, "eax"), 0, 0, 0]);
 	basic(7, [0, bits(7, "ebx"), bits(7, "ecx"), bits(7, "edx")], 0);
@@ -120,14 +132,17 @@ export function cpuidEntries(
 		leaf(0x40000000, [0x40000000, word(HYPERVISOR, 0), word(HYPERVISOR, 4), word(HYPERVISOR, 8)]);
 
 	const extended = level > LEGACY_LEVEL;
-	leaf(0x80000000, [extended ? 0x80000008 : 0x80000004, 0, 0, 0]);
-	leaf(0x80000001, [0, 0, bits(0x80000001, "ecx"), bits(0x80000001, "edx")]);
+	const lastExtended = extended ? 0x80000008 : 0x80000004;
+	leaf(0x80000000, amd ? [lastExtended, ebx, ecx, edx] : [lastExtended, 0, 0, 0]);
+	const repeated = amd ? bits(1, "edx") & AMD_REPEATS : 0;
+	leaf(0x80000001, [0, 0, bits(0x80000001, "ecx"), bits(0x80000001, "edx") | repeated]);
 	for (let part = 0; part < 3; part++) {
 		const at = part * 16;
 		leaf(0x80000002 + part, [word(brand, at), word(brand, at + 4), word(brand, at + 8), word(brand, at + 12)]);
 	}
 	if (extended) {
-		leaf(0x80000005, NOTHING);
+		// L1: 32 KiB each, 8-way, lines of 64 bytes.
+		leaf(0x80000005, amd ? [0, 0, 0x20080140, 0x20080140] : NOTHING);
 		// L2: 4 MiB, 16-way, lines of 64 bytes.
 		leaf(0x80000006, [0, 0, 0x10008040, 0]);
 		leaf(0x80000007, [0, 0, 0, bits(0x80000007, "edx")]);
@@ -149,6 +164,13 @@ export function findCpuid(entries: readonly CpuidEntry[], leaf: number, index = 
 	return entries.find(
 		(entry) => entry.function === leaf && ((entry.flags & CPUID_SIGNIFICANT_INDEX) === 0 || entry.index === index),
 	);
+}
+
+/** Whether entries show a processor of AMD's. */
+export function isAmd(entries: readonly CpuidEntry[]): boolean {
+	const { ebx, ecx, edx } = findCpuid(entries, 0) ?? {};
+	const amd = "AuthenticAMD";
+	return ebx === word(amd, 0) && edx === word(amd, 4) && ecx === word(amd, 8);
 }
 
 /** The features that entries show. Without a leaf 1 nobody has said anything: all there are, as KVM lets a guest use the host's. */

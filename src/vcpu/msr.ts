@@ -53,6 +53,10 @@ export const MSR = {
 	gsBase: 0xc0000101,
 	kernelGsBase: 0xc0000102,
 	tscAux: 0xc0000103,
+	amdPerfSelect: 0xc0010000,
+	amdPerfCounter: 0xc0010004,
+	amdSystemConfiguration: 0xc0010010,
+	amdHardwareConfiguration: 0xc0010015,
 } as const;
 
 export const MTRR_VARIABLE_RANGES = 8;
@@ -175,6 +179,13 @@ function* entries(): Generator<MsrEntry> {
 	yield entry(MSR.syscallMask, { bits: 0xffffffffn }, 0n, "lm");
 	yield entry(MSR.kernelGsBase, "linear", 0n, "lm");
 	yield entry(MSR.tscAux, { bits: 0xffffffffn }, 0n, "rdtscp", "rdpid");
+	// AMD's: four performance counters, and configuration that nothing here depends on.
+	for (let n = 0; n < 4; n++) {
+		yield entry(MSR.amdPerfSelect + n, all, 0n, "amd");
+		yield entry(MSR.amdPerfCounter + n, { bits: 0xffffffffffffn }, 0n, "amd");
+	}
+	yield entry(MSR.amdSystemConfiguration, all, 0n, "amd");
+	yield entry(MSR.amdHardwareConfiguration, all, 0n, "amd");
 	// Also moved by writes to the counter: its rule is its own.
 	yield entry(MSR.tscAdjust, all, 0n, "tsc-adjust");
 }

@@ -8,7 +8,7 @@ import { controlBits } from "./core/feature-bits.ts";
 import { loadCore } from "./core/load.ts";
 import { FSW } from "./core/x87/format.ts";
 import { cpuidOf, DEFAULT_CPU } from "./cpu-models.ts";
-import { CPUID_ENTRY_SIZE, type CpuidEntry, encodeCpuid, featuresIn, findCpuid } from "./cpuid.ts";
+import { CPUID_ENTRY_SIZE, type CpuidEntry, encodeCpuid, featuresIn, findCpuid, isAmd } from "./cpuid.ts";
 import {
 	ATTR,
 	BLOCK_HEADER,
@@ -248,7 +248,7 @@ export class Processor {
 		this.set(F.cpuidCount, entries.length);
 		const features = featuresIn(entries);
 		this.setInstructions(features);
-		const bits = controlBits(features);
+		const bits = controlBits(features, isAmd(entries));
 		for (const name of ["cr4Bits", "eferBits", "xcr0Bits", "features"] as const) this.set64(F[name], bits[name]);
 		const widths = findCpuid(entries, 0x80000008)?.eax ?? 0;
 		if ((widths & 0xff) !== 0) this.setPhysicalBits(widths & 0xff);

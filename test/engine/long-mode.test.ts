@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { EXIT_REASON } from "../../src/kvm/vcpu.ts";
 import { CR0, CR4, EFER, EFLAGS } from "../../src/vcpu/core/control-bits.ts";
-import { ATTR, F, SEG, segmentOffset } from "../../src/vcpu/layout.ts";
+import { cpuidOf } from "../../src/vcpu/cpu-models.ts";
+import { ATTR, F, KEY, SEG, segmentOffset } from "../../src/vcpu/layout.ts";
 import { MSR, msrField } from "../../src/vcpu/msr.ts";
 import { ENGINES, type EngineName, type GuestOptions, LONG_TABLES, TestGuest } from "../support/engine.ts";
 
@@ -312,6 +313,89 @@ describe.each(ENGINES)("XGETBV and XSETBV on the %s", (engine) => {
 			expect(vectorOf(guest)).toBe(-1);
 			expect([guest.gpr("r8"), (guest.gpr("rcx") >> 27n) & 1n]).toEqual([bytes, 1n]);
 		}
+	});
+});
+
+describe.each(ENGINES)("fast calls of AMD's processors on the %s", (engine) => {
+	const CODE32 = 0x38;
+	/** At 0x1000 in 32-bit code of long mode or, with `legacy`, without paging. */
+	async function caller(code: readonly number[], legacy = false, vendor = "AuthenticAMD"): Promise<TestGuest> {
+		const guest = await long(engine, { code, registers: { rcx: 0x12345678n, rax: BigInt(CODE) } });
+		guest.processor.setCpuid(cpuidOf({ model: "max", vendor, features: [] }));
+		const set = (number: number, value: bigint): void => guest.processor.set64(msrField(number), value);
+		set(MSR.star, (0x33n << 48n) | (BigInt(CODE) << 32n) | 0x3000n);
+		set(MSR.lstar, 0x5000n);
+		set(MSR.cstar, 0x2000n);
+		set(MSR.syscallMask, BigInt(EFLAGS.if));
+		set(MSR.sysenterCs, BigInt(CODE));
+		guest.ram[0x2000] = HLT;
+		guest.ram[0x3000] = HLT;
+		guest.processor.setSegment(1, CODE32, 0n, 0xffffffffn, ATTR.present | ATTR.s | 0xb | ATTR.big | ATTR.granular);
+		change(guest, "efer", EFER.sce);
+		guest.processor.call("writeFlags", 2 | EFLAGS.if);
+		if (legacy) {
+			change(guest, "efer", EFER.lma | EFER.lme, false);
+			change(guest, "cr0", CR0.pg, false);
+		}
+		guest.processor.refresh();
+		return guest;
+	}
+	const [SYSCALL, SYSRET, SYSENTER, SYSEXIT] = [0x05, 0x07, 0x34, 0x35].map((code) => [0x0f, code]) as [
+		number[],
+		number[],
+		number[],
+		number[],
+	];
+
+	it("SYSCALL of compatibility mode goes where CSTAR says, in 64-bit mode", async () => {
+		const guest = await caller(SYSCALL);
+		expect(vectorOf(guest)).toBe(-1);
+		expect(guest.rip).toBe(0x2001n);
+		expect([guest.gpr("rcx"), guest.gpr("r11")]).toEqual([0x1002n, BigInt(2 | EFLAGS.if)]);
+		expect(guest.processor.get(F.modeKey) & KEY.long).not.toBe(0);
+		expect(guest.eflags & EFLAGS.if).toBe(0);
+	});
+
+	it("SYSCALL outside long mode goes where STAR says and clears IF", async () => {
+		const guest = await caller(SYSCALL, true);
+		expect(guest.run(1000)).toBe(EXIT_REASON.hlt);
+		expect([guest.rip, guest.gpr("rcx"), guest.selector(1), guest.selector(2)]).toEqual([0x3001n, 0x1002n, CODE, DATA]);
+		expect(guest.eflags & EFLAGS.if).toBe(0);
+	});
+
+	it("SYSRET outside long mode sets IF and returns to ECX", async () => {
+		const guest = await caller([0xfa, ...SYSRET], true);
+		guest.run(2);
+		expect([guest.rip, guest.selector(1), guest.selector(2)]).toEqual([0x12345678n, 0x33, 0x3b]);
+		expect(guest.eflags & EFLAGS.if).toBe(EFLAGS.if);
+	});
+
+	it("SYSENTER and SYSEXIT do not exist in long mode, but outside", async () => {
+		for (const code of [SYSENTER, SYSEXIT]) {
+			expect(vectorOf(await caller(code))).toBe(UD);
+			const guest = await caller(code, true);
+			guest.run(1);
+			expect(guest.processor.get(F.faultPending)).toBe(0);
+		}
+	});
+
+	it("their performance counters have registers, which an Intel processor has not", async () => {
+		// mov eax,1000h; mov ecx,ebx; wrmsr; xor eax,eax; rdmsr; hlt
+		const code = [0xb8, 0, 0x10, 0, 0, 0x89, 0xd9, 0x0f, 0x30, 0x31, 0xc0, 0x0f, 0x32, HLT];
+		for (const [vendor, vector, value] of [
+			["AuthenticAMD", -1, 0x1000n],
+			["GenuineIntel", GP, 0n],
+		] as const) {
+			const guest = await caller(code, false, vendor);
+			guest.setGpr("rbx", BigInt(MSR.amdPerfCounter));
+			guest.setGpr("rdx", 0n);
+			expect(vectorOf(guest)).toBe(vector);
+			expect(guest.processor.get64(msrField(MSR.amdPerfCounter))).toBe(value);
+		}
+	});
+
+	it("an Intel processor has SYSCALL and SYSRET in 64-bit mode only", async () => {
+		for (const code of [SYSCALL, SYSRET]) expect(vectorOf(await caller(code, false, "GenuineIntel"))).toBe(UD);
 	});
 });
 

@@ -42,7 +42,6 @@ export const ONLY_ICED: readonly Departure[] = [
 		to: 0x01,
 		where: (next) => isRegister(next) || reg(next) === 5,
 	},
-	{ reason: "SYSCALL and SYSRET, AMD's and of 64-bit mode", map: 1, from: 0x05, to: 0x07 },
 	{ reason: "3DNow!, AMD's", map: 1, from: 0x0e, to: 0x0f },
 	{ reason: "MOVNTSS and MOVNTSD of SSE4A, AMD's", map: 1, from: 0x2b, to: 0x2b },
 	{ reason: "GETSEC, newer", map: 1, from: 0x37, to: 0x37 },

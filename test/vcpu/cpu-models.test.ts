@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/base/errors.ts";
 import { FEATURES, type Feature, IMPLEMENTED, REQUIRED } from "../../src/isa/features.ts";
 import { cpuidOf, featuresOfChoice, MODEL_NAMES } from "../../src/vcpu/cpu-models.ts";
-import { featuresIn, findCpuid } from "../../src/vcpu/cpuid.ts";
+import { featuresIn, findCpuid, isAmd } from "../../src/vcpu/cpuid.ts";
 
 const choice = (model: string, ...changes: string[]) => ({
 	model,
@@ -67,6 +67,19 @@ describe("processor models", () => {
 			Math.max(...entries.map((entry) => entry.function).filter((leaf) => leaf >>> 28 === first >>> 28));
 		expect(findCpuid(entries, 0)?.eax).toBeGreaterThanOrEqual(last(0));
 		expect(findCpuid(entries, 0x80000000)?.eax).toBe(last(0x80000000));
+	});
+
+	it("a processor says who made it", () => {
+		const vendor = (name?: string): [boolean, number | undefined] => {
+			const entries = cpuidOf({ ...choice("max"), ...(name === undefined ? {} : { vendor: name }) });
+			return [isAmd(entries), findCpuid(entries, 4)?.eax];
+		};
+		expect(vendor()).toEqual([false, 0x121]);
+		expect(vendor("GenuineIntel")).toEqual(vendor());
+		expect(vendor("AuthenticAMD")).toEqual([true, 0]);
+		expect(() => vendor("GenuineTMx86")).toThrow(
+			new UserError('--cpu: there is no processor vendor "GenuineTMx86"; there are GenuineIntel, AuthenticAMD'),
+		);
 	});
 
 	it("the width of physical addresses and the local APIC's number are shown", () => {

@@ -3,9 +3,9 @@ import { family } from "../family.ts";
 
 const ALL: readonly Flag[] = ["cf", "pf", "af", "zf", "sf", "of"];
 
-/** EFER.SCE is the helper's to look at. Intel's processors have it in 64-bit mode only. */
+/** EFER.SCE is the helper's to look at, and whose processor it is: Intel's have it in 64-bit mode only. */
 export const SYSCALL = family("SYSCALL", "Fast system call", {
-	forms: [["0F 05", "", { mode: "o64" }]],
+	forms: [["0F 05", ""]],
 	feature: "syscall",
 	helperFlags: { reads: ALL, writes: ALL },
 	ends: true,
@@ -14,7 +14,7 @@ export const SYSCALL = family("SYSCALL", "Fast system call", {
 
 /** EFER.SCE comes before CPL: the helper's. With REX.W it returns to 64-bit code, else to compatibility mode. */
 export const SYSRET = family("SYSRET", "Return from fast system call", {
-	forms: [["0F 07", "", { sized: true, mode: "o64" }]],
+	forms: [["0F 07", "", { sized: true }]],
 	feature: "syscall",
 	aliases: ["SYSRETQ"],
 	helperFlags: { writes: ALL },

@@ -39,7 +39,7 @@ const XCR0_FEATURE: Readonly<Record<keyof typeof XCR0, Feature>> = {
 	pkru: "pku",
 };
 
-/** Features that functions of the core ask for by {@link hasFeature}: {@link F.features} has a bit for each, in this order. */
+/** Features that functions of the core ask for by {@link hasFeature}. */
 const CORE_FEATURES = [
 	"lm",
 	"la57",
@@ -57,11 +57,14 @@ const CORE_FEATURES = [
 	"arch-capabilities",
 	"x2apic",
 ] as const satisfies readonly Feature[];
-export type CoreFeature = (typeof CORE_FEATURES)[number];
+/** {@link F.features} has a bit for each, in this order; `amd`: the processor is AMD's, by CPUID's leaf 0. */
+const CORE_BITS = [...CORE_FEATURES, "amd"] as const;
+export type CoreFeature = (typeof CORE_BITS)[number];
 
 /** Which control bits exist with these features; each for the field of the state of the same name. */
 export function controlBits(
 	features: ReadonlySet<Feature>,
+	amd: boolean,
 ): Record<"cr4Bits" | "eferBits" | "xcr0Bits" | "features", bigint> {
 	const of = <N extends string>(bits: Readonly<Record<N, number>>, names: Readonly<Record<N, Feature>>): bigint =>
 		(Object.keys(names) as N[]).reduce((all, name) => all | (features.has(names[name]) ? BigInt(bits[name]) : 0n), 0n);
@@ -69,7 +72,10 @@ export function controlBits(
 		cr4Bits: of(CR4, CR4_FEATURE) | BigInt(CR4.pce),
 		eferBits: of(EFER, EFER_FEATURE),
 		xcr0Bits: of(XCR0, XCR0_FEATURE),
-		features: CORE_FEATURES.reduce((all, name, n) => all | (features.has(name) ? 1n << BigInt(n) : 0n), 0n),
+		features: CORE_BITS.reduce(
+			(all, name, n) => all | ((name === "amd" ? amd : features.has(name)) ? 1n << BigInt(n) : 0n),
+			0n,
+		),
 	};
 }
 
@@ -77,7 +83,7 @@ export function controlBits(
 export function hasFeature(st: Ex, feature: CoreFeature): Ex {
 	return F.features
 		.of(st)
-		.shrU(BigInt(CORE_FEATURES.indexOf(feature)))
+		.shrU(BigInt(CORE_BITS.indexOf(feature)))
 		.wrap()
 		.and(1);
 }
