@@ -1,3 +1,4 @@
+import { UserError } from "../base/errors.ts";
 import type { ImageFile } from "./image-file.ts";
 import type { EntryChoice, Kernel, Payload, Recognise } from "./kernel.ts";
 import { linuxKernel } from "./linux.ts";
@@ -54,6 +55,10 @@ export function recogniseKernel(file: ImageFile, entry: EntryChoice, address?: n
 export function planBoot(kernel: Kernel, payload: Payload): BootPlan {
 	const map = new LoadMap(payload.platform.map);
 	const state = kernel.load(payload, map);
+	if (state.bits === 64 && !payload.platform.longMode) {
+		const problem = `${payload.path} (${kernel.protocol}) starts in 64-bit mode, which this processor does not have (lm)`;
+		throw new UserError(`--cpu: ${problem}`);
+	}
 	const start = prepareStart(map, state);
 	return { pieces: map.pieces, start };
 }

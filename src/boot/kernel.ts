@@ -22,6 +22,8 @@ export interface Platform {
 	readonly rsdp: number;
 	/** Its 20 bytes (ACPI 1.0). */
 	readonly rsdpBytes: Uint8Array;
+	/** The processor has 64-bit mode. */
+	readonly longMode: boolean;
 	/** A VGA text screen of 80 columns and 25 lines at 0xB8000; without it there is no screen. */
 	readonly textScreen: boolean;
 }

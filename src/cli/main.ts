@@ -2,27 +2,12 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option as Flag } from "commander";
 import { UserError } from "../base/errors.ts";
 import type { Option } from "../config/option.ts";
-import { OPTIONS } from "../config/options.ts";
+import { OPTION_GROUPS } from "../config/options.ts";
 import type { Given, GivenOptions } from "../config/resolve.ts";
-import { STATUS, STATUS_MEANINGS } from "./exit-status.ts";
+import { STATUS } from "./exit-status.ts";
+import { defaultText, flagSyntax, HELP_LAYOUT, helpWidth, statusHelp } from "./help.ts";
 import { Messages, painter, print } from "./messages.ts";
 import { type Boot, run } from "./run.ts";
-
-/** How the flag of an option looks in help: `-m, --memory <SIZE>`. */
-export function flagSyntax(option: Option): string {
-	const short = option.short === undefined ? "" : `-${option.short}, `;
-	return `${short}--${option.name} <${option.kind.placeholder}>`;
-}
-
-/** What help and documentation say about an option's default; nothing when there is none. */
-export function defaultText(option: Option): string {
-	return option.default.length === 0 ? "" : ` (default: ${option.default.join(", ")})`;
-}
-
-function statusHelp(): string {
-	const rows = STATUS_MEANINGS.map(([status, meaning]) => `  ${status.padEnd(10)}${meaning}`);
-	return `\nExit status:\n${rows.join("\n")}`;
-}
 
 function packageVersion(): string {
 	const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -34,14 +19,16 @@ function packageVersion(): string {
 /** Gives a command the options that describe a machine. @returns what was given for them, once the command is parsed. */
 function addMachineOptions(command: Command): GivenOptions {
 	const given = new Map<string, Given[]>();
-	for (const option of OPTIONS as readonly Option[]) {
-		const flag = new Flag(flagSyntax(option), option.help + defaultText(option));
-		flag.argParser((text: string) => {
-			const earlier = given.get(option.name) ?? [];
-			given.set(option.name, [...earlier, { text, where: `--${option.name}` }]);
-			return text;
-		});
-		command.addOption(flag);
+	for (const [title, options] of OPTION_GROUPS as readonly (readonly [string, readonly Option[]])[]) {
+		for (const option of options) {
+			const flag = new Flag(flagSyntax(option), option.help + defaultText(option)).helpGroup(`${title}:`);
+			flag.argParser((text: string) => {
+				const earlier = given.get(option.name) ?? [];
+				given.set(option.name, [...earlier, { text, where: `--${option.name}` }]);
+				return text;
+			});
+			command.addOption(flag);
+		}
 	}
 	return given;
 }
@@ -53,7 +40,7 @@ function runCommand(program: Command, boot: Boot, done: (status: number) => void
 		.description(
 			"Boots a machine that options describe, or a machine file (YAML or JSON), or both: options win over the file.",
 		)
-		.addHelpText("after", statusHelp);
+		.addHelpText("after", ({ command }) => statusHelp(command));
 	const given = addMachineOptions(command);
 	command.action(async (file: string | undefined) => {
 		done(await run(file, given, boot));
@@ -114,8 +101,12 @@ function build(boot: Boot, done: (status: number) => void): Command {
 		.description("A command-line virtual machine monitor with a software x86 processor.")
 		.helpCommand(false)
 		.exitOverride()
-		.configureHelp({ showGlobalOptions: false })
-		.configureOutput({ outputError: (text, write) => write(`${usageProblem(text)}\n`) });
+		.configureHelp(HELP_LAYOUT)
+		.configureOutput({
+			writeOut: print,
+			getOutHelpWidth: helpWidth,
+			outputError: (text, write) => write(`${usageProblem(text)}\n`),
+		});
 	program.version(packageVersion());
 	runCommand(program, boot, done);
 	slotsCommand(program);

@@ -88,7 +88,7 @@ function parse(text: string): DriveImage {
 
 /** `file=FILE` with what else a drive has, separated by commas; FILE alone is a hard disk. */
 export const driveImage: Kind<DriveImage> = {
-	placeholder: "file=FILE[,index=N][,media=disk|cdrom][,readonly=on|off][,snapshot=on|off][,format=raw][,if=ide]",
+	placeholder: "FILE|file=FILE[,KEY=VALUE]...",
 	fields: FIELDS,
 	parse,
 	schema: (z) =>

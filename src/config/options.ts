@@ -1,4 +1,5 @@
 import type { ConfigOf } from "./option.ts";
+import { board } from "./sections/board.ts";
 import { consoles } from "./sections/consoles.ts";
 import { debugExit } from "./sections/debug-exit.ts";
 import { devices } from "./sections/devices.ts";
@@ -7,24 +8,24 @@ import { engine } from "./sections/engine.ts";
 import { firmware } from "./sections/firmware.ts";
 import { kernel } from "./sections/kernel.ts";
 import { limits } from "./sections/limits.ts";
-import { memory } from "./sections/memory.ts";
 import { reporting } from "./sections/reporting.ts";
 import { verdict } from "./sections/verdict.ts";
 
-/** Every option of a machine, in the order in which help and documentation show them. */
-export const OPTIONS = [
-	...memory,
-	...firmware,
-	...kernel,
-	...consoles,
-	...debugExit,
-	...drives,
-	...devices,
-	...limits,
-	...verdict,
-	...engine,
-	...reporting,
+/** The options by what they are about, in the order in which help and documentation show them. */
+export const OPTION_GROUPS = [
+	["The machine", board],
+	["What it boots", [...firmware, ...kernel]],
+	["Drives and devices", [...drives, ...devices]],
+	["Consoles", consoles],
+	["How a run ends", [...limits, ...verdict, ...debugExit]],
+	["How it runs", engine],
+	["What is reported", reporting],
 ] as const;
 
+type AnyOption = (typeof OPTION_GROUPS)[number][1][number];
+
+/** Every option of a machine. */
+export const OPTIONS: readonly AnyOption[] = OPTION_GROUPS.flatMap(([, options]): readonly AnyOption[] => options);
+
 /** A machine as the user wants it: validated, frozen. Derived from {@link OPTIONS}; see there for what each property means. */
-export type MachineConfig = ConfigOf<(typeof OPTIONS)[number]>;
+export type MachineConfig = ConfigOf<AnyOption>;

@@ -7,9 +7,10 @@ const PIECE = 65536;
 
 /**
  * The whole of a guest image, from a file or a pipe. `what` names its option in messages, such as `--bios`.
+ * @param condition what the limit depends on, for the message: ` with this --memory`.
  * @throws UserError when the file is missing, unreadable, empty or longer than `limit` bytes.
  */
-export function readImage(file: string, what: string, limit: number): Uint8Array {
+export function readImage(file: string, what: string, limit: number, condition = ""): Uint8Array {
 	let descriptor: number;
 	try {
 		descriptor = openSync(file, "r");
@@ -18,9 +19,11 @@ export function readImage(file: string, what: string, limit: number): Uint8Array
 	}
 	try {
 		const { size } = fstatSync(descriptor);
-		if (size > limit) throw new UserError(`${what}: ${file} is ${size} bytes long; at most ${limit} are possible`);
+		if (size > limit)
+			throw new UserError(`${what}: ${file} is ${size} bytes long; at most ${limit} are possible${condition}`);
 		const image = readAll(descriptor, size === 0 ? PIECE : size, limit);
-		if (image.length > limit) throw new UserError(`${what}: ${file} is longer than ${limit} bytes`);
+		if (image.length > limit)
+			throw new UserError(`${what}: ${file} is longer than the ${limit} bytes that are possible${condition}`);
 		if (image.length === 0) throw new UserError(`${what}: ${file} is empty`);
 		return image;
 	} catch (error) {

@@ -242,5 +242,5 @@ function distinctMeanings(forms: readonly Form[]): { instance: Instance; text: s
 function instanceText({ form, size, rm, operands }: Instance): string {
 	const place = rm === "none" || form.mod !== "any" ? "" : `, r/m in ${rm === "memory" ? "memory" : "a register"}`;
 	const width = operands.find((operand) => operand.width !== 0)?.width;
-	return `${form.encoding.text}${form.sized ? `, ${size} bits` : width ? `, ${width} bits` : ""}${place}`;
+	return `${form.encoding.text}${form.sized ? `, ${size} bits` : width && !form.encoding.vex ? `, ${width} bits` : ""}${place}`;
 }

@@ -4,6 +4,7 @@ import { startVcpu } from "../boot/start-state.ts";
 import type { MachineConfig } from "../config/index.ts";
 import type { Vcpu } from "../kvm/vcpu.ts";
 import type { Vm } from "../kvm/vm.ts";
+import { featuresOfChoice } from "../vcpu/cpu-models.ts";
 import { kernelTables } from "./firmware/kernel-tables.ts";
 import { kernelMemoryMap } from "./firmware/memory-map.ts";
 import { realModeServices } from "./firmware/services.ts";
@@ -68,6 +69,7 @@ export class DirectBoot {
 				map: kernelMemoryMap(pc.description),
 				rsdp,
 				rsdpBytes,
+				longMode: featuresOfChoice(config.cpu).has("lm"),
 				textScreen: config.display === "text",
 			},
 		});

@@ -3,9 +3,11 @@ import type { Module } from "../boot/kernel.ts";
 import type { MachineConfig } from "../config/index.ts";
 import { readImage } from "../host/read-file.ts";
 
+const CONDITION = " with this --memory";
+
 /** @throws UserError for a file that is missing, empty, or larger than RAM. */
 export function readKernel(path: string, { memoryBytes }: Pick<MachineConfig, "memoryBytes">): Uint8Array {
-	return readImage(path, "--kernel", memoryBytes);
+	return readImage(path, "--kernel", memoryBytes, CONDITION);
 }
 
 /** The files of `--initrd`: one, or several with arguments behind a space, separated by commas. */
@@ -16,6 +18,6 @@ export function readModules({ initrd, memoryBytes }: MachineConfig, take: "one" 
 		const space = take === "one" ? -1 : text.indexOf(" ");
 		const file = space < 0 ? text : text.slice(0, space);
 		const path = initrd.folder === undefined || file.startsWith("/") ? file : join(initrd.folder, file);
-		return { name: `--initrd: ${path}`, bytes: readImage(path, "--initrd", memoryBytes), text };
+		return { name: `--initrd: ${path}`, bytes: readImage(path, "--initrd", memoryBytes, CONDITION), text };
 	});
 }

@@ -22,6 +22,7 @@ function payload(more: Partial<Payload> = {}): Payload {
 			],
 			rsdp: 0xf0000,
 			rsdpBytes: new Uint8Array(20),
+			longMode: true,
 			textScreen: false,
 		},
 		...more,
@@ -137,6 +138,14 @@ describe("what cannot be booted is refused, saying why", () => {
 		],
 	])("%s", (_name, bytes, expected) => {
 		expect(problem(bytes)).toMatch(expected);
+	});
+
+	test("64-bit entries on a processor without long mode", () => {
+		const { platform } = payload();
+		const small = { platform: { ...platform, longMode: false } };
+		expect(problem(bzImage({ code: HLT }), small)).toMatch(/^--cpu: .*Linux, 64-bit entry.* starts in 64-bit mode/);
+		expect(problem(elf({ bits: 64, code: HLT }), small)).toMatch(/^--cpu: .*ELF64.* starts in 64-bit mode/);
+		expect(problem(bzImage({ code: HLT }), { ...small, entry: "32" })).toBe("accepted");
 	});
 
 	test("entries that the image does not have", () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { STATUS_MEANINGS } from "../../src/cli/exit-status.ts";
-import { defaultText, flagSyntax } from "../../src/cli/main.ts";
+import { defaultText, flagSyntax } from "../../src/cli/help.ts";
 import type { Option } from "../../src/config/option.ts";
 import { OPTIONS } from "../../src/config/options.ts";
 

@@ -43,7 +43,7 @@ describe("an image", () => {
 
 	it("may come from something that does not know its length, within the limit", () => {
 		expect(() => readImage("/dev/zero", "--bios", 100_000)).toThrow(
-			new UserError("--bios: /dev/zero is longer than 100000 bytes"),
+			new UserError("--bios: /dev/zero is longer than the 100000 bytes that are possible"),
 		);
 		expect(() => readImage("/dev/null", "--bios", 100)).toThrow(new UserError("--bios: /dev/null is empty"));
 	});

@@ -7,7 +7,7 @@ export const drives = [
 		key: "drives",
 		name: "drive",
 		kind: driveImage,
-		help: "a raw image as IDE drive; repeatable, up to four. FILE alone is a hard disk; snapshot=on forgets what the guest writes",
+		help: "a raw image as IDE drive; repeatable, up to four. FILE alone is a hard disk; keys: index=0 to 3, media=disk|cdrom, readonly=on|off, snapshot=on|off (on forgets what the guest writes), format=raw, if=ide",
 	}),
 ] as const;
 

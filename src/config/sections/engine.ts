@@ -1,14 +1,7 @@
-import { choice, cpu, rtcStart } from "../kinds.ts";
+import { choice, rtcStart } from "../kinds.ts";
 import { required } from "../option.ts";
 
 export const engine = [
-	required({
-		key: "cpu",
-		name: "cpu",
-		kind: cpu,
-		default: "max",
-		help: "the processor: max (all there is), qemu64, x86-64-v2, x86-64-v3, qemu32, pentium3; +FEATURE and -FEATURE change it",
-	}),
 	required({
 		key: "engine",
 		name: "engine",

@@ -17,6 +17,14 @@ export type TraceCategory = (typeof TRACE_CATEGORIES)[number];
 
 export const reporting = [
 	required({
+		key: "romWrites",
+		name: "rom-writes",
+		kind: choice("summary", "log", "stop", "off"),
+		default: "summary",
+		help: "stores to ROM: sum them up at the end, log each, stop at the first, or say nothing",
+	}),
+	optional({ key: "result", name: "result", kind: path, help: "write the outcome to FILE as JSON" }),
+	required({
 		key: "logLevel",
 		name: "log",
 		kind: choice("error", "warn", "info", "debug", "off"),

@@ -1,5 +1,5 @@
-import { choice, path, text } from "../kinds.ts";
-import { list, optional, required } from "../option.ts";
+import { choice, text } from "../kinds.ts";
+import { list, required } from "../option.ts";
 
 export const verdict = [
 	list({
@@ -28,12 +28,4 @@ export const verdict = [
 		default: "auto",
 		help: "when the guest resets the machine: restart it, or end the run; auto: end it where a kernel was booted without firmware",
 	}),
-	required({
-		key: "romWrites",
-		name: "rom-writes",
-		kind: choice("summary", "log", "stop", "off"),
-		default: "summary",
-		help: "stores to ROM: sum them up at the end, log each, stop at the first, or say nothing",
-	}),
-	optional({ key: "result", name: "result", kind: path, help: "write the outcome to FILE as JSON" }),
 ] as const;
