@@ -21,6 +21,7 @@ const PRIVATE: ReadonlySet<string> = new Set<keyof typeof F>([
 		"portBuffer",
 		"frameTop",
 		"walkCache",
+		"largePages",
 		"words",
 	] as const),
 	...(["fpuB", "fpuResult", "fpuRaised", "fpuUp", "area", "wide"] as const),

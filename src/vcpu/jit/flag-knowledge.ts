@@ -1,5 +1,6 @@
 import type { Decoded } from "../../isa/decoder.ts";
-import { children, type Expr } from "../../isa/expr.ts";
+import { children, constant, type Expr, FLAG_BITS, type Flag } from "../../isa/expr.ts";
+import { flagUse } from "../../isa/flag-use.ts";
 import { knownValue } from "../../isa/known-value.ts";
 import { meaningValues } from "../../isa/meaning-values.ts";
 import type { FlagUpdate } from "../../isa/semantics.ts";
@@ -39,6 +40,63 @@ export function changesFlags(decoded: Decoded, { when }: FlagUpdate): boolean | 
 	const first = operands.findIndex(({ immediateBytes }) => immediateBytes > 0);
 	const known = knownValue(when, (operand) => BigInt(operand === first ? decoded.immediate : decoded.immediate2));
 	return known === undefined ? undefined : known !== 0n;
+}
+
+const flagBits = (flags: Iterable<Flag>): number => [...flags].reduce((mask, flag) => mask | (1 << FLAG_BITS[flag]), 0);
+
+/** Flags that an instruction reads and writes, as EFLAGS bits. */
+const flagUses = new WeakMap<Instance, { readonly reads: number; readonly writes: number }>();
+
+function flagUseBits(instance: Instance): { readonly reads: number; readonly writes: number } {
+	let use = flagUses.get(instance);
+	if (!use) {
+		const { reads, writes } = flagUse(instance);
+		use = { reads: flagBits(reads), writes: flagBits(writes) };
+		flagUses.set(instance, use);
+	}
+	return use;
+}
+
+/** Whether a unit may be left in front of an instruction, or by it. */
+function mayLeave({ meaning, form, operands, rm }: Instance): boolean {
+	if (meaning.helper || meaning.jump || meaning.faults.length > 0 || meaning.stores.length > 0) return true;
+	if (form.checks.length > 0 || meaning.loads.some(({ kind }) => kind !== "operand")) return true;
+	return rm === "memory" || operands.some(({ kind }) => kind === "offset");
+}
+
+/** EFLAGS bits that somebody may still look at behind instruction `index` of a block. */
+export function flagsWantedBehind(instructions: readonly { readonly decoded: Decoded }[], index: number): number {
+	let live = ARITHMETIC_FLAGS;
+	let wanted = 0;
+	for (let n = index + 1; n < instructions.length && live !== 0; n++) {
+		const { decoded } = instructions[n]!;
+		const { instance } = decoded;
+		if (!instance || mayLeave(instance)) break;
+		const { reads, writes } = flagUseBits(instance);
+		wanted |= live & reads;
+		const update = instance.meaning.flags;
+		if (update && changesFlags(decoded, update)) live &= ~writes;
+	}
+	return wanted | live;
+}
+
+/** Bits that a 32-bit value may have set, as far as its form tells. */
+function possibleBits({ node, width }: Expr): number {
+	if (width === 1) return 1;
+	if (node.kind === "const") return Number(node.value & 0xffffffffn) | 0;
+	if (node.kind === "zext") return node.a.width === 1 ? 1 : -1;
+	if (node.kind === "binary" && node.op === "or") return possibleBits(node.a) | possibleBits(node.b);
+	if (node.kind === "binary" && node.op === "shl" && node.b.node.kind === "const")
+		return possibleBits(node.a) << Number(node.b.node.value);
+	return -1;
+}
+
+/** A value without those of its parts that have none of the bits in `mask`. */
+export function narrowed(value: Expr, mask: number): Expr {
+	const { node } = value;
+	if ((possibleBits(value) & mask) === 0) return constant(value.width, 0);
+	if (node.kind !== "binary" || node.op !== "or") return value;
+	return narrowed(node.a, mask).or(narrowed(node.b, mask));
 }
 
 /** Flags at the start of each block, by its number, and what to say where nothing is known but what is likely here. */

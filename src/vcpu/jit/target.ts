@@ -16,7 +16,7 @@ import type { FlagValuesPrinter, Loaded, Place, Target } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, EXPLICIT_FLAGS, flagNumber, flagNumbers } from "../flag-state.ts";
 import { ACCESS, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import { passes, type UnitInstruction } from "./discover.ts";
-import { changesFlags, type FlagKnowledge, readsFlags } from "./flag-knowledge.ts";
+import { changesFlags, type FlagKnowledge, narrowed, readsFlags } from "./flag-knowledge.ts";
 import { operandNumber, registerPlace } from "./register-use.ts";
 import { UnitFloat } from "./unit-float.ts";
 import type { UnitFrame } from "./unit-frame.ts";
@@ -44,6 +44,8 @@ export class CompiledTarget implements Target {
 	private readonly memory: UnitMemory;
 	private readonly frame: UnitFrame;
 	private instruction: UnitInstruction | undefined;
+	/** EFLAGS bits that matter behind the instruction in hand. */
+	private flagsWanted: () => number = () => ARITHMETIC_FLAGS;
 	/** SSE arithmetic of the current instruction. */
 	private arithmetic: UnitFloat | undefined;
 	/** Values that only this instruction uses, given back behind it. */
@@ -57,8 +59,9 @@ export class CompiledTarget implements Target {
 	}
 
 	/** Makes `instruction` the current one. */
-	start(instruction: UnitInstruction): void {
+	start(instruction: UnitInstruction, flagsWanted: () => number): void {
 		this.instruction = instruction;
+		this.flagsWanted = flagsWanted;
 		this.temporaries = [];
 		const known = this.flagsKnown;
 		const { instance } = instruction.decoded;
@@ -367,11 +370,12 @@ export class CompiledTarget implements Target {
 
 	private storeFlags({ kind, a, b, mask }: FlagUpdate, values: FlagValuesPrinter, packed?: Local): void {
 		const { f, frame } = this;
-		let valueA = values.print(a);
+		const partial = kind === "explicit" && mask !== ARITHMETIC_FLAGS;
+		const wanted = partial && !packed ? this.flagsWanted() : ARITHMETIC_FLAGS;
+		const kept = partial && (wanted & ~mask) !== 0;
+		let valueA = values.print(partial && !kept ? narrowed(a, wanted) : a);
 		const valueB = b && f.let(values.print(b));
-		if (kind === "explicit" && mask !== ARITHMETIC_FLAGS) {
-			valueA = (packed ?? this.packedFlags()).and(~mask).or(valueA);
-		}
+		if (kept) valueA = (packed ?? this.packedFlags()).and(~mask).or(valueA);
 		f.set(frame.fa, frame.registers.typed(valueA));
 		if (valueB) {
 			f.set(frame.fb, frame.registers.typed(valueB));

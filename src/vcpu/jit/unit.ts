@@ -12,7 +12,7 @@ import { writeRecord } from "../predecode.ts";
 import { analyseRegisters, type UnitRegisterUse } from "./dirty-registers.ts";
 import { regionOf, type UnitBlock, type UnitInstruction } from "./discover.ts";
 import { EntryTable } from "./entry-table.ts";
-import { analyseFlags, type FlagKnowledge } from "./flag-knowledge.ts";
+import { analyseFlags, type FlagKnowledge, flagsWantedBehind } from "./flag-knowledge.ts";
 import { FlowPrinter } from "./flow-printer.ts";
 import { structure } from "./structure.ts";
 import { CompiledTarget } from "./target.ts";
@@ -252,7 +252,8 @@ export class UnitPrinter {
 			// No value but what is in the state's locals outlives an instruction.
 			f.scope(() => {
 				known = compiled.flagsKnown;
-				compiled.start(instruction);
+				const position = index;
+				compiled.start(instruction, () => flagsWantedBehind(block.instructions, position));
 				known = compiled.flagsKnown;
 				emitInstruction(instruction.decoded.instance!, compiled, (loads, highs) => {
 					compiled.loads = loads;
