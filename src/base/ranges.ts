@@ -13,11 +13,6 @@ export function rangeOf(first: bigint | number, size: bigint | number): GpaRange
 	return { first: gpa(first), last: gpa(BigInt(first) + BigInt(size) - 1n) };
 }
 
-/** Bytes in the range, 1 .. 2^64. */
-export function rangeSize(range: GpaRange): bigint {
-	return range.last - range.first + 1n;
-}
-
 export function rangesOverlap(a: GpaRange, b: GpaRange): boolean {
 	return a.first <= b.last && b.first <= a.last;
 }

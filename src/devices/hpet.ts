@@ -3,8 +3,6 @@ import { HPET_TICK_NS, HpetTimer, type HpetTimerState } from "./hpet-timer.ts";
 
 /** Where an HPET is on a PC. */
 export const HPET_ADDRESS = 0xfed0_0000;
-/** Bytes of the register block. */
-export const HPET_BYTES = 0x400;
 const HPET_TIMERS = 3;
 /** Revision 1, three timers, 64 bits, legacy replacement, vendor 8086. */
 export const HPET_ID = 0x8086_a201;

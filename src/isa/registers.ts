@@ -30,7 +30,6 @@ export const R11 = 11;
 
 /** Segment registers by number (SDM 2 table 3-1: sreg3), then the two that only tables use. */
 export const SEGMENT = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5, ldtr: 6, tr: 7 } as const;
-export type SegmentName = keyof typeof SEGMENT;
 
 /** Exception vectors (SDM 3A table 6-1). */
 export const VECTOR = {

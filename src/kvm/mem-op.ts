@@ -1,4 +1,4 @@
-import type { Errno, KvmResult } from "./errno.ts";
+import type { Errno } from "./errno.ts";
 import { isU32, isU64 } from "./unsigned.ts";
 
 /** Operations of KVM_S390_MEM_OP, carried over to x86. 2 and 3 are s390's alone. */
@@ -109,5 +109,3 @@ export function compareExchange(
 export function isCmpxchgSize(size: number): boolean {
 	return size === 1 || size === 2 || size === 4 || size === 8 || size === 16;
 }
-
-export type MemOpResult = KvmResult;

@@ -352,8 +352,6 @@ export const TX = {
 	linear: new Field(16, 8),
 } as const;
 export const TX_SIZE = 32;
-/** Pages of the largest access: 64 KiB anywhere (memOp). */
-export const TX_BYTES = 65536;
 
 /** One piece of an access: entries of {@link F.io}. `kind`: 0 RAM, 1 ROM, 2 nothing there. */
 export const IO = {
