@@ -363,11 +363,25 @@ describe.each(ENGINES)("fast calls of AMD's processors on the %s", (engine) => {
 		expect(guest.eflags & EFLAGS.if).toBe(0);
 	});
 
-	it("SYSRET outside long mode sets IF and returns to ECX", async () => {
-		const guest = await caller([0xfa, ...SYSRET], true);
-		guest.run(2);
+	it("SYSRET outside long mode sets IF, keeps the other flags and returns to ECX", async () => {
+		// cli; cmp eax,eax; sysret
+		const guest = await caller([0xfa, 0x39, 0xc0, ...SYSRET], true);
+		guest.run(3);
 		expect([guest.rip, guest.selector(1), guest.selector(2)]).toEqual([0x12345678n, 0x33, 0x3b]);
-		expect(guest.eflags & EFLAGS.if).toBe(EFLAGS.if);
+		expect(guest.eflags & (EFLAGS.if | EFLAGS.zf)).toBe(EFLAGS.if | EFLAGS.zf);
+	});
+
+	it.each([
+		["AuthenticAMD", 0x43n],
+		["GenuineIntel", BigInt(CODE)],
+	])("an address that is not canonical is found behind or at SYSRET: %s", async (vendor, cs) => {
+		const guest = await caller([0x48, ...SYSRET], false, vendor);
+		guest.processor.setSegment(1, CODE, 0n, 0xffffffffn, ATTR.present | ATTR.s | 0xb | ATTR.long | ATTR.granular);
+		guest.processor.refresh();
+		guest.setGpr("rcx", 1n << 62n);
+		expect(vectorOf(guest)).toBe(GP);
+		const frame = new DataView(guest.ram.buffer, guest.ram.byteOffset + Number(guest.gpr("rsp")));
+		expect(frame.getBigUint64(16, true)).toBe(cs);
 	});
 
 	it("SYSENTER and SYSEXIT do not exist in long mode, but outside", async () => {

@@ -12,12 +12,12 @@ export const SYSCALL = family("SYSCALL", "Fast system call", {
 	meaning: (x) => x.helper("syscall"),
 });
 
-/** EFER.SCE comes before CPL: the helper's. With REX.W it returns to 64-bit code, else to compatibility mode. */
+/** EFER.SCE comes before CPL: the helper's. With REX.W it returns to 64-bit code, else to compatibility mode; outside long mode the flags stay. */
 export const SYSRET = family("SYSRET", "Return from fast system call", {
 	forms: [["0F 07", "", { sized: true }]],
 	feature: "syscall",
 	aliases: ["SYSRETQ"],
-	helperFlags: { writes: ALL },
+	helperFlags: { reads: ALL, writes: ALL },
 	ends: true,
 	meaning: (x) => x.helper("sysret", x.size / 8),
 });
