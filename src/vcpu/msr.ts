@@ -57,6 +57,7 @@ export const MSR = {
 	amdPerfCounter: 0xc0010004,
 	amdSystemConfiguration: 0xc0010010,
 	amdHardwareConfiguration: 0xc0010015,
+	amdInterruptPending: 0xc0010055,
 } as const;
 
 export const MTRR_VARIABLE_RANGES = 8;
@@ -186,6 +187,7 @@ function* entries(): Generator<MsrEntry> {
 	}
 	yield entry(MSR.amdSystemConfiguration, all, 0n, "amd");
 	yield entry(MSR.amdHardwareConfiguration, all, 0n, "amd");
+	yield entry(MSR.amdInterruptPending, all, 0n, "amd");
 	// Also moved by writes to the counter: its rule is its own.
 	yield entry(MSR.tscAdjust, all, 0n, "tsc-adjust");
 }

@@ -5,7 +5,7 @@ import type { Flag, Width } from "../../src/isa/expr.ts";
 import { undefinedFlags } from "../../src/isa/family.ts";
 import { flagUse } from "../../src/isa/flag-use.ts";
 import { instructionTable } from "../../src/isa/index.ts";
-import { type Departure, isHint, ONLY_ICED, type Opcode, PUSHES_FLAGS, RARE, RARE64 } from "./departures.ts";
+import { type Departure, isHint, KEEPS_FLAGS, ONLY_ICED, type Opcode, RARE, RARE64 } from "./departures.ts";
 import { icedView, ourView, type View } from "./iced-view.ts";
 
 /** WBINVD ignores F3, as it did before WBNOINVD. */
@@ -254,12 +254,12 @@ describe("the decoder beside iced", () => {
 			const instruction = theirs.decode();
 			const changed = instruction.rflagsWritten | instruction.rflagsCleared | instruction.rflagsSet;
 			const ours = {
-				reads: PUSHES_FLAGS.has(name) ? "" : words([...reads]),
+				reads: KEEPS_FLAGS.has(name) ? "" : words([...reads]),
 				writes: words([...writes].filter((flag) => !lost.has(flag))),
 				undefined: words([...lost]),
 			};
 			const expected = {
-				reads: PUSHES_FLAGS.has(name) ? "" : words(icedFlags(instruction.rflagsRead)),
+				reads: KEEPS_FLAGS.has(name) ? "" : words(icedFlags(instruction.rflagsRead)),
 				writes: words(icedFlags(changed)),
 				undefined: words(icedFlags(instruction.rflagsUndefined)),
 			};

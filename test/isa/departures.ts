@@ -82,5 +82,5 @@ export function isHint({ map, byte }: Opcode): boolean {
 	return map === 1 && ((byte >= 0x18 && byte <= 0x1f) || byte === 0x0d);
 }
 
-/** Instructions that push EFLAGS: ours reads the flags for that, iced does not count it. */
-export const PUSHES_FLAGS: ReadonlySet<string> = new Set(["INT", "INT1", "INT3", "INTO"]);
+/** Instructions that push EFLAGS, or leave them in some mode: ours reads the flags for that, iced does not count it. */
+export const KEEPS_FLAGS: ReadonlySet<string> = new Set(["INT", "INT1", "INT3", "INTO", "SYSRET"]);
