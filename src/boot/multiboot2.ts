@@ -1,3 +1,4 @@
+import { join, u32 } from "../base/bytes.ts";
 import { isElf, loadElf, readElf } from "./elf.ts";
 import type { ImageFile } from "./image-file.ts";
 import { type Kernel, type Payload, upperKib, zeroEnded } from "./kernel.ts";
@@ -169,18 +170,5 @@ function memoryMap({ platform }: Payload): Uint8Array {
 }
 
 function words(...values: readonly number[]): Uint8Array {
-	const bytes = new Uint8Array(values.length * 4);
-	const view = new DataView(bytes.buffer);
-	for (const [n, value] of values.entries()) view.setUint32(n * 4, value, true);
-	return bytes;
-}
-
-function join(...parts: readonly Uint8Array[]): Uint8Array {
-	const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-	let at = 0;
-	for (const part of parts) {
-		whole.set(part, at);
-		at += part.length;
-	}
-	return whole;
+	return join(...values.map(u32));
 }

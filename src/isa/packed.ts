@@ -36,6 +36,16 @@ export interface VectorForms {
 	readonly vexOptions?: FormOptions;
 }
 
+/** Vectors of single precision: `0F opcode`, without a prefix, SSE and AVX. */
+export function singleForms(opcode: string): VectorForms {
+	return { opcode: `0F ${opcode} /r`, prefix: "NP", sse: "sse", avx2: "avx", operands: "Vps, Hps, Wps" };
+}
+
+/** Vectors of double precision: `66 0F opcode`, SSE2 and AVX. */
+export function doubleForms(opcode: string): VectorForms {
+	return { opcode: `0F ${opcode} /r`, sse: "sse2", avx2: "avx", operands: "Vpd, Hpd, Wpd" };
+}
+
 /** What follows from operand codes; many instructions have the same. */
 interface Spellings {
 	readonly withoutVvvv: string;

@@ -1,6 +1,6 @@
 import { constant, type Expr, FALSE } from "../expr.ts";
 import { type Family, family } from "../family.ts";
-import { packed, type VectorForms, vectorFamily, vectorForms } from "../packed.ts";
+import { doubleForms, packed, singleForms, type VectorForms, vectorFamily, vectorForms } from "../packed.ts";
 import type { Semantics } from "../semantics.ts";
 import { laneMask, lanes, type VectorMask, vector } from "../vector.ts";
 
@@ -10,32 +10,19 @@ const XOR = (a: Expr, b: Expr): Expr => a.xor(b);
 const AND_NOT = (a: Expr, b: Expr): Expr => vector("v128.andnot", b, a);
 
 const integer = (opcode: string): VectorForms => ({ opcode: `0F ${opcode} /r`, mmx: "mmx", sse: "sse2" });
-const single = (opcode: string): VectorForms => ({
-	opcode: `0F ${opcode} /r`,
-	prefix: "NP",
-	sse: "sse",
-	avx2: "avx",
-	operands: "Vps, Hps, Wps",
-});
-const double = (opcode: string): VectorForms => ({
-	opcode: `0F ${opcode} /r`,
-	sse: "sse2",
-	avx2: "avx",
-	operands: "Vpd, Hpd, Wpd",
-});
 
 export const PAND = packed("PAND", "And", integer("DB"), AND);
 export const PANDN = packed("PANDN", "And with the complement", integer("DF"), AND_NOT);
 export const POR = packed("POR", "Or", integer("EB"), OR);
 export const PXOR = packed("PXOR", "Exclusive or", integer("EF"), XOR);
-export const ANDPS = packed("ANDPS", "And of packed singles", single("54"), AND);
-export const ANDNPS = packed("ANDNPS", "And with the complement of packed singles", single("55"), AND_NOT);
-export const ORPS = packed("ORPS", "Or of packed singles", single("56"), OR);
-export const XORPS = packed("XORPS", "Exclusive or of packed singles", single("57"), XOR);
-export const ANDPD = packed("ANDPD", "And of packed doubles", double("54"), AND);
-export const ANDNPD = packed("ANDNPD", "And with the complement of packed doubles", double("55"), AND_NOT);
-export const ORPD = packed("ORPD", "Or of packed doubles", double("56"), OR);
-export const XORPD = packed("XORPD", "Exclusive or of packed doubles", double("57"), XOR);
+export const ANDPS = packed("ANDPS", "And of packed singles", singleForms("54"), AND);
+export const ANDNPS = packed("ANDNPS", "And with the complement of packed singles", singleForms("55"), AND_NOT);
+export const ORPS = packed("ORPS", "Or of packed singles", singleForms("56"), OR);
+export const XORPS = packed("XORPS", "Exclusive or of packed singles", singleForms("57"), XOR);
+export const ANDPD = packed("ANDPD", "And of packed doubles", doubleForms("54"), AND);
+export const ANDNPD = packed("ANDNPD", "And with the complement of packed doubles", doubleForms("55"), AND_NOT);
+export const ORPD = packed("ORPD", "Or of packed doubles", doubleForms("56"), OR);
+export const XORPD = packed("XORPD", "Exclusive or of packed doubles", doubleForms("57"), XOR);
 
 /** Of the bits in `mask` of two vectors: ZF where the and, CF where the and with the complement is all zeros. */
 function test(mask?: Expr) {

@@ -1,10 +1,12 @@
 import { constant, type Expr } from "../expr.ts";
 import { family } from "../family.ts";
 import {
+	doubleForms,
 	immediateOf,
 	packed,
 	packedAcross,
 	packedUnary,
+	singleForms,
 	type VectorForms,
 	vectorFamily,
 	vectorForms,
@@ -64,24 +66,10 @@ export const PUNPCKHWD = packed("PUNPCKHWD", "Interleave high words", unpackHigh
 export const PUNPCKHDQ = packed("PUNPCKHDQ", "Interleave high doublewords", unpackHigh("6A"), interleave(32, true));
 export const PUNPCKHQDQ = packed("PUNPCKHQDQ", "Interleave high quadwords", sse2("6D"), interleave(64, true));
 
-const single = (opcode: string): VectorForms => ({
-	opcode: `0F ${opcode} /r`,
-	prefix: "NP",
-	sse: "sse",
-	avx2: "avx",
-	operands: "Vps, Hps, Wps",
-});
-const double = (opcode: string): VectorForms => ({
-	opcode: `0F ${opcode} /r`,
-	sse: "sse2",
-	avx2: "avx",
-	operands: "Vpd, Hpd, Wpd",
-});
-
-export const UNPCKLPS = packed("UNPCKLPS", "Interleave low singles", single("14"), interleave(32, false));
-export const UNPCKHPS = packed("UNPCKHPS", "Interleave high singles", single("15"), interleave(32, true));
-export const UNPCKLPD = packed("UNPCKLPD", "Interleave low doubles", double("14"), interleave(64, false));
-export const UNPCKHPD = packed("UNPCKHPD", "Interleave high doubles", double("15"), interleave(64, true));
+export const UNPCKLPS = packed("UNPCKLPS", "Interleave low singles", singleForms("14"), interleave(32, false));
+export const UNPCKHPS = packed("UNPCKHPS", "Interleave high singles", singleForms("15"), interleave(32, true));
+export const UNPCKLPD = packed("UNPCKLPD", "Interleave low doubles", doubleForms("14"), interleave(64, false));
+export const UNPCKHPD = packed("UNPCKHPD", "Interleave high doubles", doubleForms("15"), interleave(64, true));
 
 const by =
 	(op: VectorBinary) =>
@@ -185,7 +173,7 @@ export const PALIGNR = packed(
 export const SHUFPS = packed(
 	"SHUFPS",
 	"Shuffle singles of two vectors",
-	{ ...single("C6"), opcode: "0F C6 /r ib", operands: "Vps, Hps, Wps, Ib" },
+	{ ...singleForms("C6"), opcode: "0F C6 /r ib", operands: "Vps, Hps, Wps, Ib" },
 	(a, b, x) => {
 		const bytes = byteNumbers(32, fourNumbers(immediateOf(x)));
 		return shuffleLanes(64, swizzle(a, bytes), swizzle(b, bytes), [0, 3]);
@@ -200,7 +188,7 @@ function quadword(a: Expr, immediate: Expr, bit: number): Expr {
 export const SHUFPD = packed(
 	"SHUFPD",
 	"Shuffle doubles of two vectors",
-	{ ...double("C6"), opcode: "0F C6 /r ib", operands: "Vpd, Hpd, Wpd, Ib" },
+	{ ...doubleForms("C6"), opcode: "0F C6 /r ib", operands: "Vpd, Hpd, Wpd, Ib" },
 	(a, b, x, half) => join(quadword(a, immediateOf(x), half * 2), quadword(b, immediateOf(x), half * 2 + 1)),
 );
 

@@ -1,5 +1,5 @@
+import { join, text, u8, u16, u32, u64, zeros } from "../../base/bytes.ts";
 import { HPET_ADDRESS, HPET_ID } from "../../devices/hpet.ts";
-import { join, text, u8, u16, u32, u64, zeros } from "./bytes.ts";
 import type { PcDescription } from "./description.ts";
 import { dsdtBody } from "./dsdt.ts";
 import { TableLoader, ZONE_F_SEGMENT, ZONE_HIGH } from "./table-loader.ts";

@@ -1,5 +1,5 @@
+import { join, u8, u16, u32 } from "../../base/bytes.ts";
 import { type Aml, buffer } from "./aml.ts";
-import { join, u8, u16, u32 } from "./bytes.ts";
 
 /** Resource descriptors (ACPI 6.4, 6.4), to be joined in a {@link resourceTemplate}. */
 

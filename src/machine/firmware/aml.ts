@@ -1,5 +1,5 @@
+import { join, text, u8, u16, u32, u64 } from "../../base/bytes.ts";
 import { assert } from "../../base/errors.ts";
-import { join, text, u8, u16, u32, u64 } from "./bytes.ts";
 
 /**
  * ACPI Machine Language (ACPI 6.4, 20.2): each function gives the bytes of one term. Named after the ASL operators.

@@ -1,3 +1,4 @@
+import { join } from "../../base/bytes.ts";
 import {
 	type Aml,
 	and,
@@ -33,7 +34,6 @@ import {
 	memoryWindow,
 	resourceTemplate,
 } from "./aml-resources.ts";
-import { join } from "./bytes.ts";
 import type { PcDescription } from "./description.ts";
 
 const IOAPIC_BASE = 0xfec0_0000;

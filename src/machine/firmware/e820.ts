@@ -1,4 +1,4 @@
-import { join, u32, u64 } from "./bytes.ts";
+import { join, u32, u64 } from "../../base/bytes.ts";
 import type { PcDescription } from "./description.ts";
 
 const RAM = 1;

@@ -1,6 +1,6 @@
+import { join, text, u8, u16, u32, u64 } from "../../base/bytes.ts";
 import { FW_CFG, type FwCfg, littleEndian } from "../../devices/fw-cfg.ts";
 import { type AcpiFiles, acpiFiles, LOADER_FILE, RSDP_FILE, TABLES_FILE } from "./acpi.ts";
-import { join, text, u8, u16, u32, u64 } from "./bytes.ts";
 import type { PcDescription } from "./description.ts";
 import { e820 } from "./e820.ts";
 import { smbios } from "./smbios.ts";

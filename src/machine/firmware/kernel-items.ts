@@ -1,10 +1,10 @@
+import { checksum, u32 } from "../../base/bytes.ts";
 import { UserError } from "../../base/errors.ts";
 import { ImageFile } from "../../boot/image-file.ts";
 import { type Module, zeroEnded } from "../../boot/kernel.ts";
 import { checkCommandLine, isBzImage, REAL_MODE, readBzImage, realModeSetup } from "../../boot/linux.ts";
 import type { MachineConfig } from "../../config/index.ts";
 import { FW_CFG, type FwCfg } from "../../devices/fw-cfg.ts";
-import { checksum, u32 } from "./bytes.ts";
 import { firmwareImage } from "./image.ts";
 
 /** The option ROM that boots the kernel, and how the boot order names it. */

@@ -1,7 +1,7 @@
+import { checksum } from "../../base/bytes.ts";
 import { assert } from "../../base/errors.ts";
 import type { Piece } from "../../boot/load-map.ts";
 import { acpiFiles, LOADER_FILE, RSDP_FILE, TABLES_FILE } from "./acpi.ts";
-import { checksum } from "./bytes.ts";
 import type { PcDescription } from "./description.ts";
 import { TABLE_AREA } from "./memory-map.ts";
 import { MP_ALIGNMENT, mpTables, type PciRoute } from "./mp-table.ts";

@@ -1,4 +1,4 @@
-import { checksum, join, text, u8, u16, u32, zeros } from "./bytes.ts";
+import { checksum, join, text, u8, u16, u32, zeros } from "../../base/bytes.ts";
 import type { PcDescription } from "./description.ts";
 
 /** The floating pointer and, behind it, the configuration table that it points to (MultiProcessor Specification 1.4, 4). */

@@ -1,4 +1,4 @@
-import { checksum, join, text, u8, u16, u32, u64, zeros } from "./bytes.ts";
+import { checksum, join, text, u8, u16, u32, u64, zeros } from "../../base/bytes.ts";
 import type { PcDescription } from "./description.ts";
 
 /** SMBIOS 2.8 (DSP0134 2.8.0): the entry point that firmware relocates, and the structures. */

@@ -1,5 +1,5 @@
+import { join, text, u8, u32, zeros } from "../../base/bytes.ts";
 import { assert } from "../../base/errors.ts";
-import { join, text, u8, u32, zeros } from "./bytes.ts";
 
 /** The script's records: a command, then its fields. */
 export const FILE_NAME_SIZE = 56;

@@ -1,6 +1,6 @@
 import { RAX, SEGMENT } from "../../isa/registers.ts";
 import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
-import { call } from "../../wasm/function.ts";
+import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import type { LoadKind } from "../../wasm/opcodes.ts";
 import { flagNumber } from "../flag-state.ts";
 import { F, STATUS } from "../layout.ts";
@@ -116,6 +116,11 @@ function defineMovs(core: Core): void {
 /** Copies `bytes` upwards where the destination starts `period` bytes into the source: the first `period` bytes repeat. */
 function repeatPattern({ f }: StringLoop, to: Local, from: Local, period: Ex, bytes: Ex): void {
 	f.memoryCopy(to, from, period);
+	growPattern(f, to, period, bytes);
+}
+
+/** Repeats the first `period` bytes until there are `bytes`, each time with all that is there already. */
+function growPattern(f: FunctionBuilder, to: Local, period: Ex, bytes: Ex): void {
 	const filled = f.let(period);
 	const part = f.local("i32");
 	f.while(filled.ltU(bytes), () => {
@@ -162,14 +167,7 @@ function defineStos(core: Core): void {
 								undefined,
 								() => f.store("i64", to, value),
 							]);
-							const filled = f.let(width);
-							const part = f.local("i32");
-							f.while(filled.ltU(bytes), () => {
-								f.set(part, bytes.sub(filled));
-								f.if(part.gtU(filled), () => f.set(part, filled));
-								f.memoryCopy(to.add(filled), to, part);
-								f.set(filled, filled.add(part));
-							});
+							growPattern(f, to, width, bytes);
 						},
 					);
 				});

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { zeros } from "../../../src/base/bytes.ts";
 import * as aml from "../../../src/machine/firmware/aml.ts";
 import * as resources from "../../../src/machine/firmware/aml-resources.ts";
-import { zeros } from "../../../src/machine/firmware/bytes.ts";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 

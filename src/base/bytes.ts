@@ -1,4 +1,4 @@
-/** Little-endian pieces of firmware tables. */
+/** Little-endian pieces of tables for guests. */
 
 export function u8(value: number): Uint8Array {
 	return Uint8Array.of(value);
