@@ -3,7 +3,6 @@ import {
 	type ApicBus,
 	type ApicMessage,
 	type ApicNode,
-	BROADCAST,
 	FIXED,
 	INIT,
 	LOWEST_PRIORITY,
@@ -25,9 +24,7 @@ import {
 import type { ApicProcessor, ExternalInterrupts } from "./lapic-processor.ts";
 import {
 	APR,
-	BASE_BOOTSTRAP,
 	BASE_ENABLE,
-	BASE_EXTENDED,
 	CURRENT_COUNT,
 	DFR,
 	DIVIDE,
@@ -51,32 +48,17 @@ import {
 	SEND_ILLEGAL_VECTOR,
 	SVR,
 	SVR_ENABLE,
-	SVR_RESET,
 	SVR_SUPPRESS_BROADCAST,
 	SVR_WRITABLE,
 	TPR,
 	VERSION,
 	VERSION_VALUE,
 } from "./lapic-registers.ts";
+import { isAddressed, isExtended, type LapicRegisters, lapicPowerOn, logicalId } from "./lapic-state.ts";
 import { LapicTimer, type LapicTimerState, type TimeStamp } from "./lapic-timer.ts";
 import { isReadableInX2apic, writableInX2apic, X2APIC_FIRST_MSR } from "./lapic-x2apic.ts";
 
-interface Registers {
-	id: number;
-	/** IA32_APIC_BASE. */
-	base: number;
-	tpr: number;
-	ldr: number;
-	dfr: number;
-	svr: number;
-	/** ESR as software reads it, and errors since it was last written. */
-	esr: number;
-	errors: number;
-	icrLow: number;
-	icrHigh: number;
-}
-
-export interface LapicState extends Registers, ApicInterruptsState {
+export interface LapicState extends LapicRegisters, ApicInterruptsState {
 	local: LocalVectorState;
 	timer: LapicTimerState;
 }
@@ -104,7 +86,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	private readonly local: LocalVectors;
 	private readonly timer: LapicTimer;
 	private readonly interrupts = new ApicInterrupts();
-	private state: Registers;
+	private state: LapicRegisters;
 
 	/**
 	 * @param parts `moved` is told where the register page is when software moves it or switches it off (undefined)
@@ -226,19 +208,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 	}
 
 	matches(destination: number, logical: boolean): boolean {
-		if (!this.enabled) return false;
-		if (destination === BROADCAST) return true;
-		if (!logical) return destination === this.state.id;
-		const ldr = this.logicalId;
-		if (this.extended) return destination >>> 16 === ldr >>> 16 && (destination & ldr & 0xffff) !== 0;
-		switch (this.state.dfr >>> 28) {
-			case 0xf:
-				return (ldr & destination) !== 0;
-			case 0x0:
-				return (destination >> 4 === ldr >> 4 || destination >> 4 === 0xf) && (ldr & destination & 0x0f) !== 0;
-			default:
-				return false;
-		}
+		return this.enabled && isAddressed(this.state, destination, logical);
 	}
 
 	deliver(message: ApicMessage): void {
@@ -292,7 +262,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 			case EOI:
 				return 0;
 			case LDR:
-				return this.extended ? this.logicalId : state.ldr << 24;
+				return this.extended ? logicalId(state) : state.ldr << 24;
 			case DFR:
 				return state.dfr;
 			case SVR:
@@ -402,19 +372,8 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 		this.updateInterrupt();
 	}
 
-	private powerOn(): Registers {
-		return {
-			id: this.initialId,
-			base: LAPIC_ADDRESS + BASE_ENABLE + (this.bootstrap ? BASE_BOOTSTRAP : 0),
-			tpr: 0,
-			ldr: 0,
-			dfr: 0xffff_ffff,
-			svr: SVR_RESET,
-			esr: 0,
-			errors: 0,
-			icrLow: 0,
-			icrHigh: 0,
-		};
+	private powerOn(): LapicRegisters {
+		return lapicPowerOn(this.initialId, this.bootstrap);
 	}
 
 	/** After INIT: as after reset, but for the ID and where the registers are (SDM 3A 11.4.7.3). */
@@ -440,13 +399,7 @@ export class LocalApic implements Device<LapicState>, ApicNode {
 
 	/** x2APIC mode. */
 	private get extended(): boolean {
-		return (this.state.base & BASE_EXTENDED) !== 0;
-	}
-
-	/** LDR: eight bits, in x2APIC mode 32 that follow from the ID (SDM 3A 11.12.10.2). */
-	private get logicalId(): number {
-		const { id, ldr } = this.state;
-		return this.extended ? (((id >>> 4) << 16) | (1 << (id & 15))) >>> 0 : ldr;
+		return isExtended(this.state);
 	}
 
 	private setTaskPriority(value: number): void {
