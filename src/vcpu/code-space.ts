@@ -139,10 +139,10 @@ export class CodeSpace {
 		const last = (host + length - 1) >>> GRANULE_SHIFT;
 		for (let granule = host >>> GRANULE_SHIFT; granule <= last; granule++) {
 			if (((this.bits[granule >>> 3]! >>> (granule & 7)) & 1) === 0) continue;
-			for (const block of [...(this.byGranule.get(granule) ?? [])]) {
-				// One that goes may take others with it.
-				const isThere = this.byGranule.get(granule)?.includes(block) ?? false;
-				if (!isThere || !this.holds(block, host, length)) continue;
+			// From the end, and again as far as there is: one that goes may take others with it.
+			for (let n = (this.byGranule.get(granule)?.length ?? 0) - 1; n >= 0; n--) {
+				const block = this.byGranule.get(granule)?.[n];
+				if (block === undefined || !this.holds(block, host, length)) continue;
 				this.remove(block);
 				any = true;
 			}
@@ -152,6 +152,10 @@ export class CodeSpace {
 
 	/** Whether a block was made from any of the bytes `[host, host + length)`. */
 	private holds(block: number | CodeWatch, host: number, length: number): boolean {
+		if (typeof block === "number" && this.words[(block + BLOCK.cross.offset) >> 2] === 0) {
+			const start = this.words[(block + BLOCK.host.offset) >> 2]! >>> 0;
+			return start < host + length && host < start + this.words[(block + BLOCK.bytes.offset) >> 2]!;
+		}
 		return this.pieces(block).some(([start, bytes]) => start < host + length && host < start + bytes);
 	}
 
