@@ -1,6 +1,6 @@
 import { RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
-import { i32 } from "../../wasm/expression.ts";
-import { call } from "../../wasm/function.ts";
+import { type Ex, i32, type Local } from "../../wasm/expression.ts";
+import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ACCESS, ATTR, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
 import type { Core } from "./core.ts";
 import {
@@ -85,22 +85,35 @@ function defineParameters(core: Core): void {
 	});
 }
 
+/** The code segment that a call gate leads to, read and checked (SDM 2A CALL, JMP); `is` tells what will do. */
+function callTarget(
+	core: Core,
+	f: FunctionBuilder,
+	{ st, rec }: { readonly st: Ex; readonly rec: Ex },
+	gate: Ex,
+	calls: Ex,
+	is: (attributes: Ex) => Ex,
+): Record<"selector" | "raw" | "level" | "dpl" | "conforming", Local> {
+	const selector = f.let(gateSelector(gate));
+	f.returnIf(isNull(selector), raise(core, st, VECTOR.GP, 0));
+	f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, 0));
+	const raw = f.let(F.data.of(st));
+	const attributes = f.let(attributesOf(core, raw));
+	const [level, dpl] = [f.let(F.cpl.of(st)), f.let(dplOf(attributes))];
+	const conforming = f.let(isConforming(attributes));
+	// A jump cannot change the privilege level; a call can raise it.
+	const wrong = dpl.gtU(level).or(calls.or(conforming).eqz().and(dpl.ne(level)));
+	f.returnIf(is(attributes).eqz().or(wrong), raise(core, st, VECTOR.GP, selectorCode(selector, 0)));
+	f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, 0)));
+	return { selector, raw, level, dpl, conforming };
+}
+
 /** `callGate(state, record, raw, calls)` → branch or stopHere: through a gate whose own rights are checked. */
 function defineCallGate(core: Core): void {
 	core.define("callGate", ["i32", "i32", "i64", "i32"], ["i32"], (f) => {
 		const [st, rec, gate, calls] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		const gateAttributes = f.let(attributesOf(core, gate));
-		const selector = f.let(gateSelector(gate));
-		f.returnIf(isNull(selector), raise(core, st, VECTOR.GP, 0));
-		f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, 0));
-		const raw = f.let(F.data.of(st));
-		const attributes = f.let(attributesOf(core, raw));
-		const [level, dpl] = [f.let(F.cpl.of(st)), f.let(dplOf(attributes))];
-		const conforming = f.let(isConforming(attributes));
-		// A jump cannot change the privilege level; a call can raise it.
-		const wrong = dpl.gtU(level).or(calls.or(conforming).eqz().and(dpl.ne(level)));
-		f.returnIf(isCode(attributes).eqz().or(wrong), raise(core, st, VECTOR.GP, selectorCode(selector, 0)));
-		f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, 0)));
+		const { selector, raw, level, dpl, conforming } = callTarget(core, f, { st, rec }, gate, calls, isCode);
 		const ip = f.let(gateOffset(gate, gateAttributes));
 		const bytes = f.let(gateBytes(gateAttributes));
 		f.if(calls.eqz().or(conforming).or(dpl.eq(level)), () => {
@@ -145,16 +158,7 @@ function defineLongCallGate(core: Core): void {
 				.shl(32)
 				.or(gateOffset(gate, attributesOf(core, gate))),
 		);
-		const selector = f.let(gateSelector(gate));
-		f.returnIf(isNull(selector), raise(core, st, VECTOR.GP, 0));
-		f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, 0));
-		const raw = f.let(F.data.of(st));
-		const attributes = f.let(attributesOf(core, raw));
-		const [level, dpl] = [f.let(F.cpl.of(st)), f.let(dplOf(attributes))];
-		const conforming = f.let(isConforming(attributes));
-		const wrong = dpl.gtU(level).or(calls.or(conforming).eqz().and(dpl.ne(level)));
-		f.returnIf(isCode64(attributes).eqz().or(wrong), raise(core, st, VECTOR.GP, selectorCode(selector, 0)));
-		f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, 0)));
+		const { selector, raw, level, dpl, conforming } = callTarget(core, f, { st, rec }, gate, calls, isCode64);
 		f.if(calls.eqz().or(conforming).or(dpl.eq(level)), () => {
 			f.return(call(core.fn("transferCode"), st, rec, selector, raw, ip, calls.shl(3)));
 		});

@@ -1,5 +1,5 @@
 import { RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
-import { type Arg, type Ex, i32, i64 } from "../../wasm/expression.ts";
+import { type Arg, type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { ACCESS, ATTR, EXIT, F, GPRS, GUEST_DEBUG, PENDING, SEG, STATUS, segmentOffset } from "../layout.ts";
 import { CR0, CR4, DR6, DR7, EFLAGS } from "./control-bits.ts";
@@ -256,6 +256,28 @@ function checkGate(
 	f.returnIf(gateAttributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, inTable(vector, ext)));
 }
 
+/** The code segment that a gate leads to: read, and checked as INT does (SDM 2A INT n); `is` tells what will do. */
+function gateTarget(
+	core: Core,
+	f: FunctionBuilder,
+	{ st, rec }: { readonly st: Ex; readonly rec: Ex },
+	gate: Ex,
+	ext: Ex,
+	is: (attributes: Ex) => Ex,
+): Record<"selector" | "raw" | "level" | "dpl" | "inner", Local> & { readonly wrong: Ex } {
+	const selector = f.let(gateSelector(gate));
+	f.returnIf(isNull(selector), raise(core, st, VECTOR.GP, ext));
+	f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, ext));
+	const raw = f.let(F.data.of(st));
+	const attributes = f.let(attributesOf(core, raw));
+	const [level, dpl] = [f.let(F.cpl.of(st)), f.let(dplOf(attributes))];
+	const wrong = raise(core, st, VECTOR.GP, selectorCode(selector, ext));
+	f.returnIf(is(attributes).eqz().or(dpl.gtU(level)), wrong);
+	f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, ext)));
+	const inner = f.let(isConforming(attributes).eqz().and(dpl.ltU(level)));
+	return { selector, raw, level, dpl, inner, wrong };
+}
+
 function defineLong(core: Core): void {
 	/**
 	 * `deliverLong(state, record, vector, code, kind, ext, hasCode, flagBits)` → branch or stopHere: through the 16-byte gates
@@ -275,16 +297,7 @@ function defineLong(core: Core): void {
 		f.returnIf(type.and(~1).ne(SYSTEM_TYPE.interruptGate64), raise(core, st, VECTOR.GP, inTable(vector, ext)));
 		checkGate(core, f, st, { vector, kind, ext, gateAttributes });
 
-		const selector = f.let(gateSelector(gate));
-		f.returnIf(isNull(selector), raise(core, st, VECTOR.GP, ext));
-		f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, ext));
-		const raw = f.let(F.data.of(st));
-		const attributes = f.let(attributesOf(core, raw));
-		const [level, dpl] = [f.let(F.cpl.of(st)), f.let(dplOf(attributes))];
-		const wrong = raise(core, st, VECTOR.GP, selectorCode(selector, ext));
-		f.returnIf(isCode64(attributes).eqz().or(dpl.gtU(level)), wrong);
-		f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, ext)));
-		const inner = f.let(isConforming(attributes).eqz().and(dpl.ltU(level)));
+		const { selector, raw, level, dpl, inner } = gateTarget(core, f, { st, rec }, gate, ext, isCode64);
 
 		const own = st.load("i64", GPRS + RSP * 8);
 		const pointer = f.local("i64", own);
@@ -354,16 +367,7 @@ function defineProtected(core: Core): void {
 		checkGate(core, f, st, { vector, kind, ext, gateAttributes });
 		f.if(task, () => f.return(call(core.fn("deliverTask"), st, rec, gate, code, hasCode, ext, flagBits)));
 
-		const selector = f.let(gateSelector(gate));
-		f.returnIf(isNull(selector), raise(core, st, VECTOR.GP, ext));
-		f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, ext));
-		const raw = f.let(F.data.of(st));
-		const attributes = f.let(attributesOf(core, raw));
-		const [level, dpl] = [f.let(F.cpl.of(st)), f.let(dplOf(attributes))];
-		const wrong = raise(core, st, VECTOR.GP, selectorCode(selector, ext));
-		f.returnIf(isCode(attributes).eqz().or(dpl.gtU(level)), wrong);
-		f.returnIf(attributes.and(ATTR.present).eqz(), raise(core, st, VECTOR.NP, selectorCode(selector, ext)));
-		const inner = f.let(isConforming(attributes).eqz().and(dpl.ltU(level)));
+		const { selector, raw, level, dpl, inner, wrong } = gateTarget(core, f, { st, rec }, gate, ext, isCode);
 		const virtual = f.let(F.eflags.of(st).and(EFLAGS.vm).ne(0));
 		// Virtual-8086 mode is left for privilege level 0 only.
 		f.returnIf(virtual.and(inner.eqz().or(dpl.ne(0))), wrong);
