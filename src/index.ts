@@ -14,6 +14,8 @@ export type {
 	End,
 	EndKind,
 	FlashActivity,
+	FlashEvent,
+	FlashSink,
 	MachineHost,
 	Outcome,
 	RomWrite,

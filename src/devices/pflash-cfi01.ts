@@ -1,5 +1,6 @@
 import type { AccessSize, Device } from "../bus/device.ts";
 import type { FlashArray, FlashStatistics } from "./pflash-array.ts";
+import type { FlashObserver, FlashRefusal } from "./pflash-events.ts";
 import { cfi01Query } from "./pflash-query.ts";
 
 /** Whether array reads go straight to memory, without the device. */
@@ -11,6 +12,11 @@ export interface RomdControl {
 export interface FlashIdentity {
 	readonly manufacturer: number;
 	readonly device: number;
+}
+
+export interface PflashOptions {
+	readonly identity?: FlashIdentity;
+	readonly observer?: FlashObserver;
 }
 
 /** What the next write means. */
@@ -65,6 +71,7 @@ export class PflashCfi01 implements Device<PflashState> {
 	private readonly array: FlashArray;
 	private readonly romd: RomdControl;
 	private readonly identity: FlashIdentity;
+	private readonly observer: FlashObserver | undefined;
 	private readonly queryTable: Uint8Array;
 	private readonly commands = new Map<number, number>();
 	private romdSwitches = 0;
@@ -84,12 +91,13 @@ export class PflashCfi01 implements Device<PflashState> {
 		name: string,
 		array: FlashArray,
 		romd: RomdControl,
-		identity: FlashIdentity = { manufacturer: 0, device: 0 },
+		{ identity = { manufacturer: 0, device: 0 }, observer }: PflashOptions = {},
 	) {
 		this.name = name;
 		this.array = array;
 		this.romd = romd;
 		this.identity = identity;
+		this.observer = observer;
 		this.queryTable = cfi01Query({
 			size: array.bytes.length,
 			sectorSize: array.sectorSize,
@@ -130,14 +138,18 @@ export class PflashCfi01 implements Device<PflashState> {
 				this.program(offset, size, value);
 				break;
 			case "erase":
-				this.confirm(command === CONFIRM);
+				this.confirm(command === CONFIRM, offset, [0x20, command]);
 				if (command === CONFIRM) this.array.flush();
 				break;
 			case "lock":
-				this.confirm(command === CONFIRM || command === LOCK);
+				if (command === CONFIRM || command === LOCK) this.tellLock(command === LOCK ? "lock" : "unlock", offset);
+				this.confirm(command === CONFIRM || command === LOCK, offset, [0x60, command]);
 				break;
 			case "query":
-				if (command === READ_ARRAY) this.readArray();
+				if (command === READ_ARRAY) {
+					this.observer?.({ kind: "read-array", offset });
+					this.readArray();
+				}
 				break;
 			case "buffer-count":
 				this.counter = command;
@@ -148,7 +160,7 @@ export class PflashCfi01 implements Device<PflashState> {
 				this.fillBuffer(offset, size, value);
 				break;
 			case "buffer-confirm":
-				this.commitBuffer(command === CONFIRM);
+				this.commitBuffer(offset, command);
 				break;
 		}
 		this.updateRomd();
@@ -200,11 +212,11 @@ export class PflashCfi01 implements Device<PflashState> {
 				this.state = "program";
 				break;
 			case 0x20:
-				if (!this.array.erase(offset)) this.status |= STATUS_ERASE_ERROR;
-				this.status |= STATUS_READY;
+				this.erase(offset);
 				this.state = "erase";
 				break;
 			case 0x50:
+				this.observer?.({ kind: "clear-status", offset });
 				this.status = 0;
 				this.readArray();
 				break;
@@ -212,11 +224,14 @@ export class PflashCfi01 implements Device<PflashState> {
 				this.state = "lock";
 				break;
 			case 0x70:
+				this.observer?.({ kind: "read-status", offset });
 				break;
 			case 0x90:
+				this.observer?.({ kind: "read-id", offset });
 				this.readMode = "id";
 				break;
 			case 0x98:
+				this.observer?.({ kind: "cfi-query", offset });
 				this.readMode = "query";
 				this.state = "query";
 				break;
@@ -224,8 +239,15 @@ export class PflashCfi01 implements Device<PflashState> {
 				this.status |= STATUS_READY;
 				this.state = "buffer-count";
 				break;
+			case 0x00:
+			case 0xf0:
+			case READ_ARRAY:
+				this.observer?.({ kind: "read-array", offset });
+				this.readArray();
+				break;
 			default:
-				// 00, F0 and FF ask for the array; so does everything unknown.
+				// What is unknown gives the array, too.
+				this.observer?.({ kind: "unknown", offset, cycles: [command] });
 				this.readArray();
 		}
 	}
@@ -237,8 +259,9 @@ export class PflashCfi01 implements Device<PflashState> {
 	}
 
 	/** The second cycle of a two-cycle command: the flash is ready, reads give the status. */
-	private confirm(confirmed: boolean): void {
+	private confirm(confirmed: boolean, offset: number, cycles: readonly number[]): void {
 		if (!confirmed) {
+			this.observer?.({ kind: "unknown", offset, cycles });
 			this.readArray();
 			return;
 		}
@@ -246,8 +269,18 @@ export class PflashCfi01 implements Device<PflashState> {
 		this.state = "ready";
 	}
 
+	private erase(offset: number): void {
+		const { sectorSize } = this.array;
+		const block = Math.floor(offset / sectorSize);
+		this.observer?.({ kind: "erase", block, offset: block * sectorSize, length: sectorSize });
+		if (!this.array.erase(offset)) this.refuse(offset, STATUS_ERASE_ERROR, "readonly");
+		this.status |= STATUS_READY;
+	}
+
 	private program(offset: number, size: AccessSize, value: number): void {
-		if (!this.array.program(offset, littleEndian(value, size))) this.status |= STATUS_PROGRAM_ERROR;
+		const data = littleEndian(value, size);
+		this.tellProgram("program", offset, data);
+		if (!this.array.program(offset, data)) this.refuse(offset, STATUS_PROGRAM_ERROR, "readonly");
 		this.status |= STATUS_READY;
 		this.state = "ready";
 	}
@@ -259,8 +292,9 @@ export class PflashCfi01 implements Device<PflashState> {
 			this.filled = [BUFFER_SIZE, 0];
 		}
 		const at = offset - this.bufferBase;
-		if (this.array.readonly || at < 0 || at + size > BUFFER_SIZE) {
-			this.status |= STATUS_PROGRAM_ERROR;
+		const outside = at < 0 || at + size > BUFFER_SIZE;
+		if (this.array.readonly || outside) {
+			this.refuse(offset, STATUS_PROGRAM_ERROR, outside ? "boundary" : "readonly");
 		} else {
 			this.buffer.set(littleEndian(value, size), at);
 			this.filled = [Math.min(this.filled[0], at), Math.max(this.filled[1], at + size)];
@@ -271,12 +305,33 @@ export class PflashCfi01 implements Device<PflashState> {
 	}
 
 	/** A program error, even one from before, aborts to array reads and leaves the array as it was. */
-	private commitBuffer(confirmed: boolean): void {
+	private commitBuffer(offset: number, command: number): void {
 		const base = this.bufferBase;
-		const good = confirmed && (this.status & STATUS_PROGRAM_ERROR) === 0 && base !== undefined;
-		const [start, end] = this.filled;
-		if (good) this.array.program(base + start, this.buffer.subarray(start, end));
-		this.confirm(good);
+		const good = command === CONFIRM && (this.status & STATUS_PROGRAM_ERROR) === 0 && base !== undefined;
+		if (good) {
+			const [start, end] = this.filled;
+			const data = this.buffer.subarray(start, end);
+			this.tellProgram("program-buffer", base + start, data);
+			this.array.program(base + start, data);
+		}
+		this.confirm(good, offset, [0xe8, command]);
+	}
+
+	private refuse(offset: number, status: number, reason: FlashRefusal): void {
+		this.status |= status;
+		this.observer?.({ kind: "error", offset, status, reason });
+	}
+
+	private tellProgram(kind: "program" | "program-buffer", offset: number, data: Uint8Array): void {
+		if (this.observer === undefined) return;
+		const before = this.array.bytes.slice(offset, offset + data.length);
+		this.observer({ kind, offset, bytes: data.slice(0, before.length), before });
+	}
+
+	private tellLock(action: "lock" | "unlock", offset: number): void {
+		const { sectorSize } = this.array;
+		const block = Math.floor(offset / sectorSize);
+		this.observer?.({ kind: "lock", action, block, offset: block * sectorSize, length: sectorSize });
 	}
 
 	private readIdentity(offset: number): number {
@@ -289,6 +344,7 @@ export class PflashCfi01 implements Device<PflashState> {
 		if (direct === this.direct) return;
 		this.direct = direct;
 		this.romdSwitches++;
+		this.observer?.({ kind: "romd", on: direct });
 		this.romd.setDirect(direct);
 	}
 }

@@ -2,10 +2,12 @@ import type { Logger } from "../base/logger.ts";
 import type { ByteSink, ResetKind } from "../bus/device.ts";
 import type { TraceCategory } from "../config/index.ts";
 import type { RomWriteSink } from "../debug/rom-write.ts";
+import type { FlashEvent } from "../devices/pflash-events.ts";
 import type { ByteSource } from "../host/byte-source.ts";
 import type { TextCells } from "../host/text-screen.ts";
 
 export type { CodeMode, RomWrite, RomWriteSink } from "../debug/rom-write.ts";
+export type { FlashEvent } from "../devices/pflash-events.ts";
 
 /** What the host may stop a machine for. The machine itself honours the limits in its configuration. */
 export type StopReason =
@@ -69,6 +71,12 @@ export interface SerialLine {
 	readonly input?: ByteSource;
 }
 
+/** Takes what the flash units are told and do, as it happens. */
+export interface FlashSink {
+	/** `unit`: 0 is the one at the highest addresses. */
+	record(unit: number, event: FlashEvent): void;
+}
+
 /** What a machine stands on. Everything is called from within `run()`, synchronously. */
 export interface MachineHost {
 	/** One for each serial port, COM1 first. */
@@ -78,6 +86,8 @@ export interface MachineHost {
 	readonly keyboard?: ByteSource;
 	readonly log: Logger;
 	readonly romWrites: RomWriteSink;
+	/** Absent where nobody wants to know. */
+	readonly flash?: FlashSink;
 	/** One line for each event of a category in `config.trace`. */
 	readonly trace?: (category: TraceCategory, line: string) => void;
 	/** One line of JSON for each interval of guest time in which the guest has stored to RAM; with `config.dirtyLog`. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { AccessSize } from "../../src/bus/device.ts";
 import { FlashArray, type FlashStore } from "../../src/devices/pflash-array.ts";
 import { PflashCfi01 } from "../../src/devices/pflash-cfi01.ts";
+import type { FlashEvent } from "../../src/devices/pflash-events.ts";
 import { deviceContract } from "../support/device-contract.ts";
 
 const SECTOR = 4096;
@@ -23,14 +24,18 @@ function create({ sectors = 4, readonly = false } = {}) {
 	const bytes = Uint8Array.from({ length: sectors * SECTOR }, (_, i) => i);
 	const store = new RecordedStore();
 	const romd: boolean[] = [];
-	const flash = new PflashCfi01("flash0", new FlashArray(bytes, SECTOR, store, readonly), {
-		setDirect: (on) => romd.push(on),
-	});
+	const events: FlashEvent[] = [];
+	const flash = new PflashCfi01(
+		"flash0",
+		new FlashArray(bytes, SECTOR, store, readonly),
+		{ setDirect: (on) => romd.push(on) },
+		{ observer: (event) => events.push(event) },
+	);
 	const write = (offset: number, ...values: number[]): void => {
 		for (const value of values) flash.write(offset, 1, value);
 	};
 	const read = (offset: number, size: AccessSize = 1): number => flash.read(offset, size);
-	return { bytes, store, romd, flash, write, read };
+	return { bytes, store, romd, events, flash, write, read };
 }
 
 describe("CFI01 status", () => {
@@ -239,6 +244,67 @@ describe("CFI01 bookkeeping", () => {
 		expect(target.romd).toEqual([false]);
 		target.write(0x300, 0xd0);
 		expect(target.bytes[0x300]).toBe(0xaa);
+	});
+});
+
+describe("CFI01 observer", () => {
+	const command = { offset: 0x10 };
+	const romd = (on: boolean): FlashEvent => ({ kind: "romd", on });
+
+	test.each<[string, number[], boolean, FlashEvent[]]>([
+		["array", [0xff], false, [{ kind: "read-array", ...command }]],
+		["identifier", [0x90], false, [{ kind: "read-id", ...command }, romd(false)]],
+		["query", [0x98], false, [{ kind: "cfi-query", ...command }, romd(false)]],
+		["status", [0x70], false, [{ kind: "read-status", ...command }, romd(false)]],
+		["clearing the status", [0x50], false, [{ kind: "clear-status", ...command }]],
+		["an unknown command", [0xe9], false, [{ kind: "unknown", ...command, cycles: [0xe9] }]],
+		[
+			"two programs",
+			[0x40, 0x0f, 0x10, 0x01],
+			false,
+			[
+				romd(false),
+				{ kind: "program", ...command, bytes: Uint8Array.of(0x0f), before: Uint8Array.of(0x10) },
+				{ kind: "program", ...command, bytes: Uint8Array.of(0x01), before: Uint8Array.of(0x0f) },
+			],
+		],
+		[
+			"a refused program",
+			[0x40, 0x0f],
+			true,
+			[
+				romd(false),
+				{ kind: "program", ...command, bytes: Uint8Array.of(0x0f), before: Uint8Array.of(0x10) },
+				{ kind: "error", ...command, status: 0x10, reason: "readonly" },
+			],
+		],
+		[
+			"a buffer",
+			[0xe8, 0, 0xaa, 0xd0],
+			false,
+			[romd(false), { kind: "program-buffer", ...command, bytes: Uint8Array.of(0xaa), before: Uint8Array.of(0x10) }],
+		],
+		["an erase", [0x20, 0xd0], false, [{ kind: "erase", block: 0, offset: 0, length: SECTOR }, romd(false)]],
+		[
+			"locks",
+			[0x60, 0x01, 0x60, 0xd0],
+			false,
+			[
+				romd(false),
+				{ kind: "lock", action: "lock", block: 0, offset: 0, length: SECTOR },
+				{ kind: "lock", action: "unlock", block: 0, offset: 0, length: SECTOR },
+			],
+		],
+		[
+			"a second cycle that is none",
+			[0x60, 0x33],
+			false,
+			[romd(false), { kind: "unknown", ...command, cycles: [0x60, 0x33] }, romd(true)],
+		],
+	])("is told of %s", (_, cycles, readonly, expected) => {
+		const { events, write } = create({ readonly });
+		write(0x10, ...cycles);
+		expect(events).toEqual(expected);
 	});
 });
 

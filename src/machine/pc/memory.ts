@@ -1,6 +1,7 @@
 import { MmioBus, type MmioRange, type MmioTarget, type RomStore } from "../../bus/mmio-bus.ts";
 import type { BusTarget } from "../../bus/range-bus.ts";
 import type { MachineConfig } from "../../config/index.ts";
+import type { FlashEvent } from "../../devices/pflash-events.ts";
 import { VGA_TEXT_BYTES } from "../../devices/vga-text.ts";
 import { FlashFile } from "../../host/flash-file.ts";
 import { readImage } from "../../host/read-file.ts";
@@ -19,6 +20,7 @@ import {
 	type Piece,
 	SLOT_SPLITS,
 } from "../memory-map.ts";
+import type { MachineHost } from "../outcome.ts";
 import type { Trace } from "../trace.ts";
 import { FLASH_SECTOR, FlashUnit } from "./flash-unit.ts";
 import { tracedFlash, tracedRomd } from "./traced.ts";
@@ -28,6 +30,14 @@ const FLASH_LIMIT = 8 * MIB;
 const BIOS_LIMIT = 16 * MIB;
 /** Slots reach this far; a flat range beyond it is nothing that a processor can address. */
 const PHYSICAL_END = 1n << 52n;
+
+export interface PcMemoryParts {
+	readonly vm: Vm;
+	readonly host: Pick<MachineHost, "flash">;
+	readonly shadow: boolean;
+	readonly romStore: RomStore;
+	readonly trace: Trace;
+}
 
 /**
  * The board's memory: RAM, firmware images and flash in host buffers, where the map puts them, and what follows from that — the VM's
@@ -49,10 +59,7 @@ export class PcMemory {
 	 * Reads the images; the flash files stay open until {@link close}. What changes in the flash of a `shadow` is never written.
 	 * @throws UserError for images that are missing, of a size that cannot be placed, or in use.
 	 */
-	constructor(
-		config: MachineConfig,
-		{ vm, shadow, romStore, trace }: { vm: Vm; shadow: boolean; romStore: RomStore; trace: Trace },
-	) {
+	constructor(config: MachineConfig, { vm, shadow, romStore, trace, host }: PcMemoryParts) {
 		this.vm = vm;
 		this.mmio = new MmioBus(romStore);
 		const image = config.bios === undefined ? undefined : readImage(config.bios, "--bios", BIOS_LIMIT);
@@ -83,7 +90,9 @@ export class PcMemory {
 				...(lowBios ? { lowBios: piece(lowBios) } : {}),
 			});
 			this.flash = files.map((file, unit) => {
-				const parts = { vm, file, buffer: units[unit]!, readonly: config.flash[unit]!.readonly };
+				const { flash } = shadow ? {} : host;
+				const observer = flash && ((event: FlashEvent) => flash.record(unit, event));
+				const parts = { vm, file, buffer: units[unit]!, readonly: config.flash[unit]!.readonly, observer };
 				const romd = { setDirect: (on: boolean) => this.map.setRomd(unit, on) };
 				return new FlashUnit(unit, parts, tracedRomd(`system.flash${unit}`, romd, trace));
 			});

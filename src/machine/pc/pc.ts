@@ -35,7 +35,7 @@ export interface PcParts {
 	readonly clock: Clock;
 	readonly power: PowerControl;
 	readonly cpu: ProcessorPins;
-	readonly host: Pick<MachineHost, "serial" | "debugcon" | "keyboard">;
+	readonly host: Pick<MachineHost, "serial" | "debugcon" | "keyboard" | "flash">;
 	/** The board runs beside another one: files are read and never written. */
 	readonly shadow: boolean;
 	readonly romStore: RomStore;
