@@ -1,6 +1,7 @@
-import { ACCESS, F, IO, IO_SIZE, TX } from "../vcpu/layout.ts";
+import { ACCESS, F, type Field, IO, IO_SIZE, TX, TX_SIZE } from "../vcpu/layout.ts";
 import type { Processor } from "../vcpu/processor.ts";
 import { VECTOR } from "../vcpu/register-names.ts";
+import { PAGE_SIZE } from "../vcpu/vm-memory.ts";
 import type { KvmResult } from "./errno.ts";
 import { bufferOf, checkMemOp, MEM_OP, MEM_OP_FLAG, type MemOp } from "./mem-op.ts";
 
@@ -81,6 +82,46 @@ export function logicalMemOp(processor: Processor, op: MemOp): KvmResult {
 	move(processor, op.size, buffer, write);
 	if (write) processor.call("stored");
 	return 0;
+}
+
+/** What the steps of one page leave behind: fields, and the bytes of each. */
+const STEPS: readonly (readonly [Field, number])[] = [
+	...[F.txCount, F.ioCount, F.walkGpa, F.walkFlags].map((field) => [field, field.bytes] as const),
+	[F.tx, TX_SIZE],
+	[F.io, IO_SIZE],
+];
+
+/**
+ * A copy of `length` bytes of RAM or ROM at a linear address, whatever the privilege level; undefined where one of them is nowhere.
+ * Nothing changes, accessed bits included. For debuggers: also while a device answers an instruction that is not complete.
+ */
+export function peekLinear(processor: Processor, address: bigint, length: number): Uint8Array | undefined {
+	const out = new Uint8Array(length);
+	const mask = isLong(processor) ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
+	const kept = STEPS.map(([field, bytes]) => processor.stateBytes(field, bytes).slice());
+	const whole = processor.attempt(() => {
+		for (let done = 0; done < length; ) {
+			const linear = (address + BigInt(done)) & mask;
+			const bytes = Math.min(length - done, PAGE_SIZE - Number(linear & BigInt(PAGE_SIZE - 1)));
+			// A supervisor may be kept from user pages (SMAP), a user from all others.
+			const found = [ACCESS.system, ACCESS.user].some((who) => {
+				const access = ACCESS.read | ACCESS.check | who;
+				return (
+					processor.call("gvaToTlb", linear, bytes, access) === 0 &&
+					processor.call("tlbToIo", access | ACCESS.hypervisor) === 0
+				);
+			});
+			if (!found) return false;
+			const host = processor.get(IO.host, F.io.offset) >>> 0;
+			out.set(processor.bytes().subarray(host, host + bytes), done);
+			done += bytes;
+		}
+		return true;
+	});
+	STEPS.forEach(([field, bytes], n) => {
+		processor.stateBytes(field, bytes).set(kept[n]!);
+	});
+	return whole ? out : undefined;
 }
 
 /** Runs a step that may raise an exception. @returns 0, the vector, or EBUSY where it cannot be injected. */

@@ -5,7 +5,7 @@ import { SEGMENT } from "../vcpu/register-names.ts";
 import type { DirtyRing } from "./dirty-ring.ts";
 import type { KvmResult } from "./errno.ts";
 import { type GuestDebug, setGuestDebug } from "./guest-debug.ts";
-import { logicalMemOp, type Translation, translate } from "./linear.ts";
+import { logicalMemOp, peekLinear, type Translation, translate } from "./linear.ts";
 import { MEM_OP_RING_ENTRIES, type MemOp } from "./mem-op.ts";
 import type { MapMemory, PreFault, PreFaultMemory } from "./pre-fault.ts";
 import { PvClock, type Store } from "./pv-clock.ts";
@@ -351,6 +351,14 @@ export class Vcpu {
 	memOp(op: MemOp): KvmResult {
 		if (this.dirtyRing !== undefined && this.dirtyRing.room < MEM_OP_RING_ENTRIES) return "EAGAIN";
 		return logicalMemOp(this.processor, op);
+	}
+
+	/**
+	 * For debuggers: a copy of `length` bytes of RAM or ROM at a linear address (u64), whatever the privilege level; undefined where one
+	 * of them is nowhere. Unlike {@link memOp} it changes nothing, accessed bits included, and may be called at any time.
+	 */
+	peek(address: bigint, length: number): Uint8Array | undefined {
+		return peekLinear(this.processor, address, length);
 	}
 
 	/** KVM_PRE_FAULT_MEMORY; see {@link PreFault.preFault}. `range` becomes what is left. */

@@ -1,5 +1,6 @@
 import { assert } from "../base/errors.ts";
 import type { MachineConfig } from "../config/index.ts";
+import { type GuestView, viewOf } from "../debug/symbols/guest-view.ts";
 import { Chassis } from "./chassis.ts";
 import type { MachineHost, Outcome, RunningMachine, StopReason } from "./outcome.ts";
 import { Requests } from "./requests.ts";
@@ -26,6 +27,11 @@ export class Machine implements RunningMachine {
 
 	stop(reason: StopReason): void {
 		this.requests.stop(reason);
+	}
+
+	get view(): GuestView {
+		assert(this.chassis, "a look at a machine that runs");
+		return viewOf(this.chassis.vcpu);
 	}
 
 	ramHash(): string {

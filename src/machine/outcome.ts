@@ -2,6 +2,7 @@ import type { Logger } from "../base/logger.ts";
 import type { ByteSink, ResetKind } from "../bus/device.ts";
 import type { TraceCategory } from "../config/index.ts";
 import type { RomWriteSink } from "../debug/rom-write.ts";
+import type { GuestView } from "../debug/symbols/guest-view.ts";
 import type { FlashEvent } from "../devices/pflash-events.ts";
 import type { ByteSource } from "../host/byte-source.ts";
 import type { TextCells } from "../host/text-screen.ts";
@@ -107,6 +108,8 @@ export interface RunningMachine {
 	stop(reason: StopReason): void;
 	/** Guest instructions retired since power-on. */
 	readonly instructions: number;
+	/** The guest as debuggers see it; once {@link run} has called anybody. */
+	readonly view: GuestView;
 	/** SHA-256 of guest RAM, in hexadecimal. */
 	ramHash(): string;
 }

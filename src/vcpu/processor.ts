@@ -226,6 +226,10 @@ export class Processor {
 	set64(field: Field, value: bigint, extra = 0): void {
 		this.view.setBigUint64(field.offset + extra, BigInt.asUintN(64, value), true);
 	}
+	/** The state's own bytes from a field on. */
+	stateBytes(field: Field, bytes: number): Uint8Array {
+		return this.all.subarray(this.state + field.offset, this.state + field.offset + bytes);
+	}
 	/** A 64-bit field as a number; exact below 2^53. */
 	getNumber(field: Field, extra = 0): number {
 		return (this.get(field, extra) >>> 0) + this.get(field, extra + 4) * 0x1_0000_0000;

@@ -1,5 +1,6 @@
 import type { MachineConfig } from "../../src/config/index.ts";
 import type { RomWrite } from "../../src/debug/rom-write.ts";
+import type { GuestView } from "../../src/debug/symbols/guest-view.ts";
 import type { End, MachineHost, Outcome, RunningMachine, StopReason } from "../../src/machine/outcome.ts";
 
 /** One thing that the guest of a {@link ScriptedMachine} does. */
@@ -31,6 +32,27 @@ export class ScriptedMachine implements RunningMachine {
 
 	stop(reason: StopReason): void {
 		this.stopped ??= reason;
+	}
+
+	/** A processor after reset, without memory. */
+	get view(): GuestView {
+		const names = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11"] as const;
+		const more = ["r12", "r13", "r14", "r15"] as const;
+		const zeros = Object.fromEntries([...names, ...more].map((name) => [name, 0n])) as Record<
+			(typeof names | typeof more)[number],
+			bigint
+		>;
+		return {
+			read: () => undefined,
+			registers: () => ({
+				regs: { ...zeros, rip: 0xfff0n, rflags: 2n },
+				mode: "real",
+				codeBase: 0xffff_0000n,
+				stackBase: 0n,
+				stackBits: 16,
+			}),
+			entries: () => ({ idtBase: 0n, idtLimit: 0xffff, lstar: 0n }),
+		};
 	}
 
 	ramHash(): string {

@@ -95,6 +95,30 @@ describe.each(ENGINES)("page walks on the %s", (engine) => {
 		expect(buf.every((byte) => byte === 0)).toBe(true);
 	});
 
+	test("leave no trace when a debugger looks: across pages, at user pages and at what is not there", async () => {
+		const { guest, directory, table } = await paged(engine, LOG, LOG, (table) => {
+			table[6] = 0x30_0000 | 3;
+			table[0x40] = (DATA + 2 * PAGE) | 3;
+			table[0x41] = DATA | 7;
+			table[0x42] = 0;
+		});
+		const { vcpu, vm } = guest;
+		const buf = Uint8Array.of(1, 2, 3, 4);
+		expect(vm.memOp({ gaddr: BigInt(DATA + 3 * PAGE - 2), flags: 0, size: 2, op: 5, buf })).toBe(0);
+		expect(vm.memOp({ gaddr: BigInt(DATA), flags: 0, size: 2, op: 5, buf: buf.subarray(2) })).toBe(0);
+		guest.dirty(1, 4);
+		const before = [vcpu.getRegs(), vcpu.getSregs(), vcpu.getVcpuEvents()];
+		expect(vcpu.peek(0x40ffen, 4)).toEqual(buf);
+		expect(vcpu.peek(0x41ffen, 4), "a page that is not mapped").toBeUndefined();
+		expect(vcpu.peek(BigInt(DATA + PAGE), 4), "no memory behind the page").toBeUndefined();
+		expect(vcpu.peek(0x8000_0000n, 1), "no table").toBeUndefined();
+		expect([vcpu.getRegs(), vcpu.getSregs(), vcpu.getVcpuEvents()]).toEqual(before);
+		expect([bits(directory[0]), bits(table[0x40]), bits(table[0x41])]).toEqual([0, 0, 0]);
+		expect([guest.dirty(0, 2), guest.dirty(1, 4)]).toEqual([[], []]);
+		command(guest, DATA, LOAD);
+		expect([bits(directory[0]), bits(table[5])], "the next access does set them").toEqual([ACCESSED, ACCESSED]);
+	});
+
 	test("find nothing in tables where there is no memory: a fault, not an exit", async () => {
 		const { guest } = await paged(engine, 0, 0);
 		const sregs = guest.vcpu.getSregs();
