@@ -1,4 +1,5 @@
-export type { FlashImage, OutputTarget, RtcStart } from "./kinds.ts";
+export type { FlashBlocks, FlashChips, FlashImage } from "./flash.ts";
+export type { OutputTarget, RtcStart } from "./kinds.ts";
 export type { MachineConfig } from "./options.ts";
 export { machineConfig, type OptionTexts } from "./resolve.ts";
 export { TRACE_CATEGORIES, type TraceCategory } from "./sections/reporting.ts";

@@ -272,35 +272,6 @@ export const output: Kind<OutputTarget> = {
 	rebase: (value, folder) => (value.to === "file" ? { to: "file", path: rebased(value.path, folder) } : value),
 };
 
-/** A flash image: kept durably in its file unless readonly. */
-export interface FlashImage {
-	readonly path: string;
-	readonly readonly: boolean;
-}
-
-const READONLY_SUFFIX = ",readonly";
-
-/** `FILE` or `FILE,readonly`. */
-export const flashImage: Kind<FlashImage> = {
-	placeholder: "FILE[,readonly]",
-	fields: ["file", "readonly"],
-	parse(given) {
-		const readonly = given.endsWith(READONLY_SUFFIX);
-		return { path: path.parse(readonly ? given.slice(0, -READONLY_SUFFIX.length) : given), readonly };
-	},
-	schema: (z) =>
-		z
-			.union([z.string().min(1), z.strictObject({ file: z.string().min(1), readonly: z.boolean().optional() })])
-			.meta({ description: "a file name, with ,readonly after it to protect it, or file: NAME and readonly: true" }),
-	fromFile(value) {
-		if (typeof value === "object" && value !== null && "file" in value) {
-			return `${String(value.file)}${"readonly" in value && value.readonly === true ? READONLY_SUFFIX : ""}`;
-		}
-		return scalarText(value);
-	},
-	rebase: (value, folder) => ({ ...value, path: rebased(value.path, folder) }),
-};
-
 const DATE = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2}))?Z?)?$/;
 
 /** What a real-time clock shows at power-on: `utc`, the host's time, or milliseconds since 1970-01-01T00:00Z. */

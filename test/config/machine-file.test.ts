@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { UserError } from "../../src/base/errors.ts";
+import { flashImage } from "../../src/config/flash.ts";
 import { parseMachineFile, readMachineFile } from "../../src/config/machine-file.ts";
 import type { Option } from "../../src/config/option.ts";
 import { OPTIONS } from "../../src/config/options.ts";
@@ -72,10 +73,7 @@ trace: [mmio, ports]
 			append: "console=ttyS0",
 			kernelEntry: "32",
 			kernelAddress: 0x10_0000,
-			flash: [
-				{ path: "code.fd", readonly: true },
-				{ path: "vars.fd", readonly: false },
-			],
+			flash: [flashImage.parse("code.fd,readonly"), flashImage.parse("vars.fd")],
 			serial: [{ to: "stdio" }, { to: "null" }, { to: "file", path: "com3" }],
 			debugcon: { to: "null" },
 			display: "text",

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/base/errors.ts";
+import { flashImage } from "../../src/config/flash.ts";
 import type { MachineConfig } from "../../src/config/index.ts";
 import { type Given, machineConfig, type OptionTexts, resolveConfig } from "../../src/config/resolve.ts";
 
@@ -79,7 +80,7 @@ describe("sources", () => {
 			{ to: "file", path: "guests/out/com1" },
 			{ to: "file", path: "/tmp/com2" },
 		]);
-		expect(config.flash).toEqual([{ path: "guests/v.fd", readonly: true }]);
+		expect(config.flash).toEqual([{ ...flashImage.parse("v.fd,readonly"), path: "guests/v.fd" }]);
 	});
 });
 

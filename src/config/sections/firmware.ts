@@ -1,5 +1,6 @@
 import { UserError } from "../../base/errors.ts";
-import { type FlashImage, flashImage, path } from "../kinds.ts";
+import { type FlashImage, flashImage } from "../flash.ts";
+import { path } from "../kinds.ts";
 import { list, optional } from "../option.ts";
 
 export const firmware = [
@@ -13,7 +14,7 @@ export const firmware = [
 		key: "flash",
 		name: "flash",
 		kind: flashImage,
-		help: "CFI flash image, kept in its file; repeatable: without --bios the first ends at 4 GiB, with it directly below the ROM; the second lies below the first",
+		help: "CFI flash image, kept in its file; repeatable: without --bios the first ends at 4 GiB, with it directly below the ROM; the second lies below the first. Keys: readonly=on|off, command-set=intel|amd, strict=on|off (the rules of real chips instead of QEMU's), bank-width and device-width=8|16|32, blocks=SIZE or COUNTxSIZE+..., timing=on|off (chips take time), locked=on|off (at power-on; with strict)",
 	}),
 ] as const;
 
