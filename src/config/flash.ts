@@ -28,19 +28,35 @@ export interface FlashChips {
 	readonly locked: boolean;
 }
 
-/** A flash image: kept durably in its file unless readonly. */
+/** A flash image: kept durably in its file unless readonly or a snapshot. */
 export interface FlashImage {
 	readonly path: string;
+	/** The guest cannot program or erase it. */
 	readonly readonly: boolean;
+	/** What the guest programs and erases is forgotten at the end. */
+	readonly snapshot: boolean;
 	readonly chips: FlashChips;
 }
 
-const SYNTAX: FieldSyntax<
-	"readonly" | "command-set" | "strict" | "bank-width" | "device-width" | "blocks" | "timing" | "locked"
-> = {
+const FIELDS = [
+	"file",
+	"if",
+	"format",
+	"readonly",
+	"snapshot",
+	"command-set",
+	"strict",
+	"bank-width",
+	"device-width",
+	"blocks",
+	"timing",
+	"locked",
+] as const;
+
+const SYNTAX: FieldSyntax<Exclude<(typeof FIELDS)[number], "file">> = {
 	what: "a flash",
-	fields: ["file", "readonly", "command-set", "strict", "bank-width", "device-width", "blocks", "timing", "locked"],
-	switches: ["readonly", "strict", "timing", "locked"],
+	fields: FIELDS,
+	switches: ["readonly", "snapshot", "strict", "timing", "locked"],
 };
 
 const WIDTHS = ["8", "16", "32"] as const;
@@ -77,6 +93,8 @@ function blocksOf(text: string): FlashBlocks[] {
 
 function parse(text: string): FlashImage {
 	const given = new Fields(text, SYNTAX);
+	given.oneOf("if", ["pflash"], "pflash");
+	given.oneOf("format", ["raw"], "raw");
 	const bankWidth = width(given.oneOf("bank-width", WIDTHS, "8"));
 	const device = given.get("device-width");
 	const deviceWidth = device === undefined ? undefined : width(given.oneOf("device-width", WIDTHS, "8"));
@@ -86,6 +104,7 @@ function parse(text: string): FlashImage {
 	return {
 		path: given.file,
 		readonly: given.isOn("readonly"),
+		snapshot: given.isOn("snapshot"),
 		chips: {
 			commandSet: given.oneOf("command-set", ["intel", "amd"], "intel"),
 			strict: given.isOn("strict"),
@@ -110,7 +129,10 @@ export const flashImage: Kind<FlashImage> = {
 				z.string().min(1),
 				z.strictObject({
 					file: z.string().min(1),
+					if: z.literal("pflash").optional(),
+					format: z.literal("raw").optional(),
 					readonly: z.boolean().optional(),
+					snapshot: z.boolean().optional(),
 					"command-set": z.enum(["intel", "amd"]).optional(),
 					strict: z.boolean().optional(),
 					"bank-width": widths,

@@ -30,7 +30,21 @@ describe("--flash", () => {
 		["v.fd,blocks=64K+8x8K", { blocks: [{ size: 65536 }, { count: 8, size: 8192 }] }],
 		["v.fd,blocks=0x1000", { blocks: [{ size: 4096 }] }],
 	])("%s", (text, chips) => {
-		expect(flashImage.parse(text)).toEqual({ path: "v.fd", readonly: false, chips: { ...CHIPS, ...chips } });
+		expect(flashImage.parse(text)).toEqual({
+			path: "v.fd",
+			readonly: false,
+			snapshot: false,
+			chips: { ...CHIPS, ...chips },
+		});
+	});
+
+	test.each([
+		["v.fd,readonly", { readonly: true }],
+		["v.fd,snapshot", { snapshot: true }],
+		["if=pflash,format=raw,readonly=on,file=v.fd", { readonly: true }],
+		["file=v.fd,readonly=off,snapshot=on", { snapshot: true }],
+	])("%s, as QEMU spells it or shorter", (text, kept) => {
+		expect(flashImage.parse(text)).toEqual({ path: "v.fd", readonly: false, snapshot: false, chips: CHIPS, ...kept });
 	});
 
 	test("two commas stand for one in a file's name", () => {
@@ -43,6 +57,8 @@ describe("--flash", () => {
 		["v.fd,redonly", '"redonly" is nothing that a flash has'],
 		["v.fd,redonly", "(did you mean readonly?)"],
 		["v.fd,strict=yes", "strict=yes is not possible; write on or off"],
+		["v.fd,if=ide", "if=ide is not possible; write pflash"],
+		["v.fd,format=qcow2", "format=qcow2 is not possible; write raw"],
 		["v.fd,command-set=cfi01", "command-set=cfi01 is not possible; write intel or amd"],
 		["v.fd,bank-width=64", "bank-width=64 is not possible; write 8 or 16 or 32"],
 		["v.fd,bank-width=8,device-width=16", "device-width=16 is not possible on a bus of bank-width=8"],
@@ -65,6 +81,7 @@ describe("--flash", () => {
 		expect(flashImage.parse(flashImage.fromFile(fields))).toEqual({
 			path: "a,b.fd",
 			readonly: true,
+			snapshot: false,
 			chips: { ...CHIPS, commandSet: "amd", bankWidth: 16, blocks: [{ size: 65536 }] },
 		});
 	});

@@ -14,7 +14,7 @@ export const firmware = [
 		key: "flash",
 		name: "flash",
 		kind: flashImage,
-		help: "CFI flash image, kept in its file; repeatable: without --bios the first ends at 4 GiB, with it directly below the ROM; the second lies below the first. Keys: readonly=on|off, command-set=intel|amd, strict=on|off (the rules of real chips instead of QEMU's), bank-width and device-width=8|16|32, blocks=SIZE or COUNTxSIZE+..., timing=on|off (chips take time), locked=on|off (at power-on; with strict)",
+		help: "CFI flash image, kept in its file; repeatable: without --bios the first ends at 4 GiB, with it directly below the ROM; the second lies below the first. Keys: readonly=on|off, snapshot=on|off (on forgets what the guest changes), command-set=intel|amd, strict=on|off (the rules of real chips instead of QEMU's), bank-width and device-width=8|16|32, blocks=SIZE or COUNTxSIZE+..., timing=on|off (chips take time), locked=on|off (at power-on; with strict), format=raw, if=pflash",
 	}),
 ] as const;
 

@@ -66,9 +66,9 @@ export class PcMemory {
 		if (image) checkBiosSize(`--bios: ${config.bios}`, image.length);
 		const files: FlashFile[] = [];
 		try {
-			for (const { path, readonly } of config.flash) {
+			for (const { path, readonly, snapshot } of config.flash) {
 				const options = { what: "--flash", sectorSize: FLASH_SECTOR, limit: FLASH_LIMIT };
-				files.push(new FlashFile(path, { ...options, readonly: readonly || shadow }));
+				files.push(new FlashFile(path, { ...options, readonly: readonly || snapshot || shadow }));
 			}
 			checkFlashSizes(files.map(({ size }, i) => ({ name: `--flash: ${config.flash[i]?.path}`, size })));
 			this.ram = this.allocate(config.memoryBytes);
