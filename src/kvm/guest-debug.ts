@@ -42,10 +42,8 @@ export function setGuestDebug(processor: Processor, { control, debugreg = [] }: 
 	processor.set64(F.debugControl, debugreg[7] ?? 0n);
 	if ((now & GUEST_DEBUG.singleStep) === 0) processor.set(F.pending, processor.get(F.pending) & ~PENDING.step);
 	processor.set(F.stepDr6, 0);
-	if (((before | now) & GUEST_DEBUG.hardware) !== 0) {
-		// With data breakpoints no access may pass by the check through a TLB.
-		processor.call("updateMode");
-		processor.call("flushTlb", 0);
-	}
+	processor.call("updateMode");
+	// With data breakpoints no access may pass by the check through a TLB.
+	if (((before | now) & GUEST_DEBUG.hardware) !== 0) processor.call("flushTlb", 0);
 	return 0;
 }

@@ -130,8 +130,8 @@ export const F = {
 	pdpte: new Field(take(4 * 8), 8),
 	cpl: f32(),
 	/** What decoded code depends on (mode-key.ts). */
-	modeKey: f32(),
-	/** Grows whenever a linear address may mean other memory; with modeKey the second half of a jump-cache tag. */
+	modeKey: new Field(take(4, 8), 4),
+	/** Grows whenever a linear address may mean other memory; with modeKey the second half of a jump-cache tag: it lies behind it, as in JUMP. */
 	generation: f32(),
 	/** 0xFFFFFFFF outside 64-bit mode, else all ones. */
 	linearMask: f64(),
@@ -164,12 +164,18 @@ export const F = {
 	/** Count of retired instructions at which the budget ends. */
 	deadline: f64(),
 	/** PENDING bits: reasons to look up between two instructions. */
-	pending: f32(),
-	/** Not 0: interrupts (1) and debug traps (2) wait for one more instruction (STI, MOV SS). */
-	shadow: f32(),
-	halted: f32(),
+	pending: new Field(take(4, 8), 4),
 	/** Not 0: an exception is on its way. */
 	faultPending: f32(),
+	/** Not 0: interrupts (1) and debug traps (2) wait for one more instruction (STI, MOV SS). */
+	shadow: f32(),
+	/** Not 0: the next instruction is one that was left for an answer. */
+	replaying: f32(),
+	/** Not 0: leave as soon as an interrupt could be taken (request_interrupt_window). */
+	windowRequest: f32(),
+	/** Not 0: each instruction runs by itself, as breakpoints (DR7) or user space's single steps want it. */
+	stepped: f32(),
+	halted: f32(),
 	faultVector: f32(),
 	faultCode: f32(),
 	/** Linear address for CR2, loaded at delivery. */
@@ -194,10 +200,6 @@ export const F = {
 	readRecord: f32(),
 	/** Count of retired instructions (low half, the block's charge included) when they began. */
 	readRetired: f32(),
-	/** Not 0: the next instruction is one that was left for an answer. */
-	replaying: f32(),
-	/** Not 0: leave as soon as an interrupt could be taken (request_interrupt_window). */
-	windowRequest: f32(),
 	/** Set by a software interrupt: no single-step trap behind it. */
 	trapOff: f32(),
 	/** What `delivering` was before the delivery under way. */

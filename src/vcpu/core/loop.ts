@@ -1,12 +1,14 @@
+import { assert } from "../../base/errors.ts";
 import { SEGMENT, VECTOR } from "../../isa/registers.ts";
-import { type Ex, i32 } from "../../wasm/expression.ts";
-import { call } from "../../wasm/function.ts";
+import { type Ex, i32, type Local } from "../../wasm/expression.ts";
+import { call, type FunctionBuilder, type Label } from "../../wasm/function.ts";
 import {
 	BLOCK,
 	BLOCK_HEADER,
 	BLOCK_TABLE_ENTRIES,
 	EXIT,
 	F,
+	type Field,
 	FRAGMENT,
 	FRAGMENT_SIZE,
 	GUEST_DEBUG,
@@ -43,52 +45,73 @@ export function defineLoop(core: Core): void {
 	defineRun(core);
 }
 
+/** Two fields of 32 bits, one behind the other. */
+function pair(st: Ex, first: Field): Ex {
+	return st.load("i64", first.offset);
+}
+
 /** Not 0 where the next instruction runs by itself. */
 function singleStepped(st: Ex, flags: Ex): Ex {
 	return F.shadow
 		.of(st)
 		.or(F.replaying.of(st))
-		.or(flags.and(EFLAGS.tf | EFLAGS.rf))
-		.or(F.breakControl.of(st).and(0xff))
-		.or(F.guestDebug.of(st).and(GUEST_DEBUG.singleStep));
+		.or(F.stepped.of(st))
+		.or(flags.and(EFLAGS.tf | EFLAGS.rf));
 }
 
-/** Not 0 where something must be looked at before the next instruction. */
+/** Not 0 where something must be looked at before the next instruction: as little as possible, since every block asks. */
 export function attentionWanted(st: Ex, flags: Ex): Ex {
-	return singleStepped(st, flags).or(F.pending.of(st)).or(F.faultPending.of(st)).or(F.windowRequest.of(st));
+	const fields = [F.pending, F.faultPending, F.shadow, F.replaying, F.windowRequest, F.stepped];
+	assert(
+		fields.every(({ offset }, n) => offset === F.pending.offset + 4 * n),
+		"fields behind one another",
+	);
+	return pair(st, F.pending)
+		.or(pair(st, F.shadow))
+		.or(pair(st, F.windowRequest))
+		.ne(0n)
+		.or(flags.and(EFLAGS.tf | EFLAGS.rf));
+}
+
+/** Address of the jump cache's entry for a linear address. */
+function jumpSlot(st: Ex, linear: Ex): Ex {
+	return F.jumpCache.of(st).add(
+		linear
+			.wrap()
+			.xor(linear.wrap().shrU(12))
+			.and(JUMP_ENTRIES - 1)
+			.mul(JUMP_SIZE),
+	);
+}
+
+/** Puts the block that a jump-cache entry has for `linear` and `tag` (mode key, generation) into `block`; 0: none. */
+function cachedBlock(f: FunctionBuilder, st: Ex, slot: Ex, linear: Ex, tag: Ex, block: Local): void {
+	f.set(block, 0);
+	f.if(JUMP.ip.of(slot).eq(linear).and(pair(slot, JUMP.key).eq(tag)), () => {
+		const found = f.let(JUMP.block.of(slot));
+		// It may have been dropped since, and must lie within the code segment.
+		f.if(BLOCK.key.of(found).eq(tag.wrap()).and(insideSegment(st, found)), () => f.set(block, found));
+	});
+}
+
+/** Whether a block at RIP ends within the limit of CS. */
+function insideSegment(st: Ex, block: Ex): Ex {
+	const high = st.load("i64", segmentOffset(SEGMENT.cs) + SEG.fetchHigh.offset);
+	return F.rip.of(st).add(block.load("i64_32u", BLOCK.bytes.offset)).sub(1n).leS(high);
 }
 
 function defineLookup(core: Core): void {
 	/** `lookup(state, linear, key)` → block, or 0 with a fault or exit pending. */
 	core.define("lookup", ["i32", "i64", "i32"], ["i32"], (f) => {
 		const [st, linear, key] = [f.param(0), f.param(1), f.param(2)];
-		const slot = f.let(
-			F.jumpCache.of(st).add(
-				linear
-					.wrap()
-					.xor(linear.wrap().shrU(12))
-					.and(JUMP_ENTRIES - 1)
-					.mul(JUMP_SIZE),
-			),
-		);
+		const slot = f.let(jumpSlot(st, linear));
 		const block = f.local("i32");
-		const rip = f.let(F.rip.of(st));
-		const high = f.let(st.load("i64", segmentOffset(SEGMENT.cs) + SEG.fetchHigh.offset));
-		const inside = (): Ex => rip.add(block.load("i64_32u", BLOCK.bytes.offset)).sub(1n).leS(high);
-		f.if(
-			JUMP.ip
-				.of(slot)
-				.eq(linear)
-				.and(JUMP.key.of(slot).eq(key))
-				.and(JUMP.generation.of(slot).eq(F.generation.of(st))),
-			() => {
-				f.set(block, JUMP.block.of(slot));
-				f.returnIf(BLOCK.key.of(block).eq(key).and(inside()), block);
-			},
-		);
-		f.set(block, 0);
+		const tag = f.let(key.extU().or(F.generation.of(st).extU().shl(32n)));
+		cachedBlock(f, st, slot, linear, tag, block);
+		f.returnIf(block.ne(0), block);
 		f.block((decode) => {
-			f.brIf(decode, rip.gtS(high));
+			const high = st.load("i64", segmentOffset(SEGMENT.cs) + SEG.fetchHigh.offset);
+			f.brIf(decode, F.rip.of(st).gtS(high));
 			const host = f.let(call(core.fn("fetchHost"), st, linear));
 			f.returnIf(host.eqz(), 0);
 			f.set(
@@ -104,7 +127,7 @@ function defineLookup(core: Core): void {
 					.load("i32"),
 			);
 			f.while(block.ne(0), (exit) => {
-				f.brIf(exit, BLOCK.host.of(block).eq(host).and(BLOCK.key.of(block).eq(key)).and(inside()));
+				f.brIf(exit, BLOCK.host.of(block).eq(host).and(BLOCK.key.of(block).eq(key)).and(insideSegment(st, block)));
 				f.set(block, BLOCK.next.of(block));
 			});
 			f.brIf(decode, block.eqz());
@@ -326,32 +349,38 @@ function defineBoundary(core: Core): void {
 	});
 }
 
+/** Prints the running of a block's records; goes to `next` where all ran and where the last one branched. */
+function interpretRecords(core: Core, f: FunctionBuilder, st: Ex, block: Local, status: Local, next: Label): void {
+	const rec = f.let(block.add(BLOCK_HEADER));
+	const count = f.let(BLOCK.count.of(block));
+	const end = f.let(rec.add(count.mul(REC_SIZE)));
+	F.blockFirst.set(f, st, rec);
+	F.blockCount.set(f, st, count);
+	f.block((left) => {
+		f.loop((again) => {
+			f.set(status, core.m.callIndirect(HANDLER, rec.load("i32_16u", REC.handler), st, rec));
+			f.brIf(left, status.ne(STATUS.next));
+			f.set(rec, rec.add(REC_SIZE));
+			f.brIf(again, rec.ltU(end));
+		});
+		F.rip.set(f, st, F.blockIp.of(st).add(block.load("i64_32u", BLOCK.bytes.offset)));
+		f.br(next);
+	});
+	f.set(rec, rec.add(REC_SIZE));
+	f.brIf(next, status.eq(STATUS.branch).and(rec.eq(end)));
+	// Take back what was charged for instructions that did not run.
+	f.if(status.eq(STATUS.stopHere), () => f.set(rec, rec.sub(REC_SIZE)));
+	F.budget.set(f, st, F.budget.of(st).add(end.sub(rec).shrU(Math.log2(REC_SIZE))));
+	f.if(status.eq(STATUS.stopNext), () => F.rip.set(f, st, call(core.fn("nextIp"), st, rec.sub(REC_SIZE))));
+	f.if(status.eq(STATUS.stopHere), () => F.rip.set(f, st, call(core.fn("instructionIp"), st, rec)));
+}
+
 function defineInterpret(core: Core): void {
 	/** `interpret(state, block)` → STATUS of the last instruction; RIP and the budget are exact afterwards. */
 	core.define("interpret", ["i32", "i32"], ["i32"], (f) => {
 		const [st, block] = [f.param(0), f.param(1)];
-		const rec = f.let(block.add(BLOCK_HEADER));
-		const count = f.let(BLOCK.count.of(block));
-		const end = f.let(rec.add(count.mul(REC_SIZE)));
 		const status = f.local("i32");
-		F.blockFirst.set(f, st, rec);
-		F.blockCount.set(f, st, count);
-		f.block((left) => {
-			f.loop((next) => {
-				f.set(status, core.m.callIndirect(HANDLER, rec.load("i32_16u", REC.handler), st, rec));
-				f.brIf(left, status.ne(STATUS.next));
-				f.set(rec, rec.add(REC_SIZE));
-				f.brIf(next, rec.ltU(end));
-			});
-			F.rip.set(f, st, F.blockIp.of(st).add(block.load("i64_32u", BLOCK.bytes.offset)));
-			f.return(STATUS.next);
-		});
-		// Take back what was charged for instructions that did not run.
-		const notRun = f.let(end.sub(rec).shrU(Math.log2(REC_SIZE)));
-		f.if(status.ne(STATUS.stopHere), () => f.set(notRun, notRun.sub(1)));
-		F.budget.set(f, st, F.budget.of(st).add(notRun));
-		f.if(status.eq(STATUS.stopNext), () => F.rip.set(f, st, call(core.fn("nextIp"), st, rec)));
-		f.if(status.eq(STATUS.stopHere), () => F.rip.set(f, st, call(core.fn("instructionIp"), st, rec)));
+		f.block((done) => interpretRecords(core, f, st, block, status, done));
 		f.return(status);
 	});
 }
@@ -362,7 +391,6 @@ function defineRun(core: Core): void {
 		const st = f.param(0);
 		const special = f.local("i32");
 		const block = f.local("i32");
-		const key = f.local("i32");
 		const status = f.local("i32");
 		const flags = f.local("i32");
 		const unit = f.local("i32");
@@ -380,14 +408,14 @@ function defineRun(core: Core): void {
 			});
 			f.returnIf(F.budget.of(st).leS(0), EXIT.budget);
 			const linear = f.let(csBase.add(F.rip.of(st)).and(F.linearMask.of(st)));
-			f.set(key, F.modeKey.of(st).or(special.ne(0).mul(KEY.single)));
-			// Behind MOV SS and POP SS no breakpoint is seen (SDM 3A 6.8.3).
-			f.if(dr7.and(0xff).ne(0).and(F.shadow.of(st).and(2).eqz()), () =>
-				f.brIf(next, call(core.fn("codeBreakpoint"), st, linear)),
-			);
-			f.set(block, call(core.fn("lookup"), st, linear, key));
-			f.brIf(next, block.eqz());
 			f.if(special.eqz(), () => {
+				const tag = f.let(pair(st, F.modeKey));
+				const slot = f.let(jumpSlot(st, linear));
+				cachedBlock(f, st, slot, linear, tag, block);
+				f.if(block.eqz(), () => {
+					f.set(block, call(core.fn("lookup"), st, linear, tag.wrap()));
+					f.brIf(next, block.eqz());
+				});
 				f.set(unit, BLOCK.unit.of(block));
 				f.if(unit.ne(0), () => {
 					// Units know the TLBs of the mode only, not the empty one that has alignment checked.
@@ -401,7 +429,7 @@ function defineRun(core: Core): void {
 				});
 				F.skipUnit.set(f, st, 0);
 				f.if(BLOCK.count.of(block).gtU(F.budget.of(st)), () => {
-					f.set(block, call(core.fn("lookup"), st, linear, key.or(KEY.single)));
+					f.set(block, call(core.fn("lookup"), st, linear, tag.wrap().or(KEY.single)));
 					f.brIf(next, block.eqz());
 				});
 				const heat = f.let(BLOCK.heat.of(block).sub(1));
@@ -410,10 +438,16 @@ function defineRun(core: Core): void {
 				// Before it runs: afterwards it may be in another segment, mode or address space.
 				f.if(heat.eqz(), () => f.call(core.imports.compile, st, block));
 				F.budget.set(f, st, F.budget.of(st).sub(BLOCK.count.of(block)));
-				f.drop(call(core.fn("interpret"), st, block));
+				interpretRecords(core, f, st, block, status, next);
 				f.br(next);
 			});
 			// One instruction at a time.
+			// Behind MOV SS and POP SS no breakpoint is seen (SDM 3A 6.8.3).
+			f.if(dr7.and(0xff).ne(0).and(F.shadow.of(st).and(2).eqz()), () =>
+				f.brIf(next, call(core.fn("codeBreakpoint"), st, linear)),
+			);
+			f.set(block, call(core.fn("lookup"), st, linear, F.modeKey.of(st).or(KEY.single)));
+			f.brIf(next, block.eqz());
 			const shadow = f.let(F.shadow.of(st));
 			F.shadow.set(f, st, 0);
 			F.eflags.set(f, st, flags.and(~EFLAGS.rf));

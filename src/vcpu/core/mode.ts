@@ -164,6 +164,7 @@ export function defineMode(core: Core): void {
 				.wrap(),
 		);
 		F.breakControl.set(f, st, control);
+		F.stepped.set(f, st, control.and(0xff).or(F.guestDebug.of(st).and(GUEST_DEBUG.singleStep)));
 		const watched = f.let(control.and(0xff).ne(0));
 		const fillable = f.let(aligned.or(watched).eqz());
 		F.fillable.set(f, st, fillable);
