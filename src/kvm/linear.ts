@@ -92,11 +92,15 @@ const STEPS: readonly (readonly [Field, number])[] = [
 ];
 
 /**
- * A copy of `length` bytes of RAM or ROM at a linear address, whatever the privilege level; undefined where one of them is nowhere.
- * Nothing changes, accessed bits included. For debuggers: also while a device answers an instruction that is not complete.
+ * Calls `each` for `length` bytes of RAM or ROM at a linear address, page by page, whatever the privilege level; false, perhaps after
+ * some calls, where a byte is nowhere. No accessed or dirty bit changes, nor what an access in hand has noted.
  */
-export function peekLinear(processor: Processor, address: bigint, length: number): Uint8Array | undefined {
-	const out = new Uint8Array(length);
+function eachPage(
+	processor: Processor,
+	address: bigint,
+	length: number,
+	each: (host: number, bytes: number, done: number) => void,
+): boolean {
 	const mask = isLong(processor) ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
 	const kept = STEPS.map(([field, bytes]) => processor.stateBytes(field, bytes).slice());
 	const whole = processor.attempt(() => {
@@ -112,8 +116,7 @@ export function peekLinear(processor: Processor, address: bigint, length: number
 				);
 			});
 			if (!found) return false;
-			const host = processor.get(IO.host, F.io.offset) >>> 0;
-			out.set(processor.bytes().subarray(host, host + bytes), done);
+			each(processor.get(IO.host, F.io.offset) >>> 0, bytes, done);
 			done += bytes;
 		}
 		return true;
@@ -121,7 +124,30 @@ export function peekLinear(processor: Processor, address: bigint, length: number
 	STEPS.forEach(([field, bytes], n) => {
 		processor.stateBytes(field, bytes).set(kept[n]!);
 	});
+	return whole;
+}
+
+/** A copy of `length` bytes of RAM or ROM at a linear address; undefined where one of them is nowhere. For debuggers: see {@link eachPage}. */
+export function peekLinear(processor: Processor, address: bigint, length: number): Uint8Array | undefined {
+	const out = new Uint8Array(length);
+	const whole = eachPage(processor, address, length, (host, bytes, done) =>
+		out.set(processor.bytes().subarray(host, host + bytes), done),
+	);
 	return whole ? out : undefined;
+}
+
+/**
+ * Replaces bytes of RAM or ROM at a linear address, whatever page tables and slots say of writing; decoded code follows. False, and
+ * nothing has changed, where one of them is nowhere. For debuggers: see {@link eachPage}.
+ */
+export function pokeLinear(processor: Processor, address: bigint, data: Uint8Array): boolean {
+	if (!eachPage(processor, address, data.length, () => {})) return false;
+	return eachPage(processor, address, data.length, (host, bytes, done) => {
+		processor.bytes().set(data.subarray(done, done + bytes), host);
+		// What is ROM to the guest is in no dirty log.
+		if (processor.get(IO.kind, F.io.offset) === 0) processor.call("stored");
+		else processor.call("checkCode", host, bytes);
+	});
 }
 
 /** Runs a step that may raise an exception. @returns 0, the vector, or EBUSY where it cannot be injected. */

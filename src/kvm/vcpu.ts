@@ -1,11 +1,11 @@
 import type { CpuidEntry } from "../vcpu/cpuid.ts";
-import { EXIT, F, PENDING, SEG, segmentOffset } from "../vcpu/layout.ts";
+import { BREAK_DEBUGGER, EXIT, F, PENDING, SEG, segmentOffset } from "../vcpu/layout.ts";
 import type { Processor } from "../vcpu/processor.ts";
 import { SEGMENT } from "../vcpu/register-names.ts";
 import type { DirtyRing } from "./dirty-ring.ts";
 import type { KvmResult } from "./errno.ts";
 import { type GuestDebug, setGuestDebug } from "./guest-debug.ts";
-import { logicalMemOp, peekLinear, type Translation, translate } from "./linear.ts";
+import { logicalMemOp, peekLinear, pokeLinear, type Translation, translate } from "./linear.ts";
 import { MEM_OP_RING_ENTRIES, type MemOp } from "./mem-op.ts";
 import type { MapMemory, PreFault, PreFaultMemory } from "./pre-fault.ts";
 import { PvClock, type Store } from "./pv-clock.ts";
@@ -153,7 +153,7 @@ export class Vcpu {
 			exit.exception = status === 0 ? 3 : 1;
 			exit.pc = this.linearIp();
 			exit.dr6 = (DR6_FIXED | status) >>> 0;
-			exit.dr7 = processor.get(F.breakControl) >>> 0;
+			exit.dr7 = (processor.get(F.breakControl) & ~BREAK_DEBUGGER) >>> 0;
 		} else if (reason === EXIT.memoryFault) {
 			exit.physAddr = processor.getNumber(F.exitAddress);
 			exit.len = 4096;
@@ -359,6 +359,14 @@ export class Vcpu {
 	 */
 	peek(address: bigint, length: number): Uint8Array | undefined {
 		return peekLinear(this.processor, address, length);
+	}
+
+	/**
+	 * For debuggers: replaces bytes of RAM or ROM at a linear address (u64), whatever page tables and slots say of writing.
+	 * @returns false, and nothing has changed, where one of them is nowhere.
+	 */
+	poke(address: bigint, data: Uint8Array): boolean {
+		return pokeLinear(this.processor, address, data);
 	}
 
 	/** KVM_PRE_FAULT_MEMORY; see {@link PreFault.preFault}. `range` becomes what is left. */

@@ -8,6 +8,8 @@ const HOST_PAGES = 1 << 20;
 const NO_KEY = -1;
 /** Bytes of code per bit of the code bitmap: 1 << 5. */
 const GRANULE_SHIFT = 5;
+/** A granule's number in its page. */
+const GRANULE_IN_PAGE = (1 << (12 - GRANULE_SHIFT)) - 1;
 
 /** Something else made from code, such as a compiled unit. */
 export interface CodeWatch {
@@ -148,6 +150,21 @@ export class CodeSpace {
 			}
 		}
 		return any;
+	}
+
+	/** No block is to go on at this offset in any page: drops those that do, rather than begin there. */
+	cutBlocks(offset: number): void {
+		const inPage = offset >>> GRANULE_SHIFT;
+		const found: number[] = [];
+		for (const [granule, list] of this.byGranule) {
+			if ((granule & GRANULE_IN_PAGE) !== inPage) continue;
+			const host = (granule >>> (12 - GRANULE_SHIFT)) * 4096 + offset;
+			for (const block of list) {
+				if (typeof block === "object" || this.words[(block + BLOCK.host.offset) >> 2]! >>> 0 === host) continue;
+				if (this.holds(block, host, 1)) found.push(block);
+			}
+		}
+		for (const block of found) this.remove(block);
 	}
 
 	/** Whether a block was made from any of the bytes `[host, host + length)`. */

@@ -211,8 +211,19 @@ export const F = {
 	/** Its breakpoints, which replace the guest's own while GUEST_DEBUG.hardware is set: DR0–DR3, DR7. */
 	debugAddress: new Field(take(4 * 8), 8),
 	debugControl: f64(),
-	/** The DR7 in force: the guest's, or user space's. */
+	/** The DR7 in force: the guest's, or user space's; with {@link BREAK_DEBUGGER} where a debugger watches memory. */
 	breakControl: f32(),
+	/** A debugger's breakpoints: address of a {@link STOP_OFFSETS} bitmap and the linear addresses behind it, and how many there are. */
+	stops: f32(),
+	stopCount: f32(),
+	/** Its watchpoints: address and number of {@link WATCH} entries. */
+	watches: f32(),
+	watchCount: f32(),
+	/** What it hears of behind EXIT.debug: one of {@link HIT}, and the linear address concerned. */
+	hitKind: f32(),
+	hitAddress: f64(),
+	/** RIP of the last repeated instruction that was left before its end; with EFLAGS.RF there, it has begun. */
+	midwayIp: f64(),
 	/** Debug-status bits of a stop for user space (PENDING.step). */
 	stepDr6: f32(),
 	/** The dirty ring (KVM_CAP_DIRTY_LOG_RING): address of its entries (0 none), entries less one, entries pushed and reset so far. */
@@ -454,7 +465,23 @@ export const GUEST_DEBUG = {
 	hardware: 0x20000,
 	/** No interrupts while stepping. */
 	blockIrq: 0x100000,
+	/** Not KVM's: a single step ends at the first instruction of an interrupt's or exception's handler as well. */
+	stopAtHandler: 0x1000000,
 } as const;
+
+/** A debugger has watchpoints (in {@link F.breakControl}; always 0 in DR7), or breakpoints (in {@link F.stepped}). */
+export const BREAK_DEBUGGER = 0x800;
+
+/** Why a debugger gets the processor: values of {@link F.hitKind}. */
+export const HIT = { none: 0, breakpoint: 1, read: 2, write: 3 } as const;
+
+/** Bytes of a bitmap with a bit for each offset in a page. */
+export const STOP_OFFSETS = 4096 / 8;
+
+/** A watchpoint: the linear range (first and last byte), and which accesses it is for: 1 reads, 2 writes. */
+export const WATCH = { first: new Field(0, 8), last: new Field(8, 8), kinds: new Field(16, 4) } as const;
+export const WATCH_SIZE = 24;
+export const WATCH_KIND = { read: 1, write: 2 } as const;
 
 /** One predecoded instruction. */
 export const REC = {

@@ -3,6 +3,7 @@ import { Decoder } from "../isa/decoder.ts";
 import type { Feature } from "../isa/features.ts";
 import { instructionTable } from "../isa/index.ts";
 import { SEGMENT, VECTOR } from "../isa/registers.ts";
+import { Breakpoints } from "./breakpoints.ts";
 import { CodeSpace } from "./code-space.ts";
 import { controlBits } from "./core/feature-bits.ts";
 import { loadCore } from "./core/load.ts";
@@ -88,6 +89,8 @@ export interface Compiler {
 	decoded(block: number): void;
 	/** The unit at a block wants its pages confirmed. */
 	verify(block: number): void;
+	/** A unit with an instruction at this linear address (u64) must not run again. */
+	cut(linear: bigint): void;
 	/** A block goes; what was compiled from it must not run again. */
 	removed(block: number): void;
 	/** Every block went. */
@@ -125,6 +128,7 @@ export class Processor {
 	/** Whether somebody counts instructions: {@link setBudget} was called. */
 	limited = false;
 	private readonly host: ProcessorHost;
+	private debugged: Breakpoints | undefined;
 	private cpuid: readonly CpuidEntry[] = [];
 
 	static async create(memory: VmMemory, host: ProcessorHost): Promise<Processor> {
@@ -199,6 +203,22 @@ export class Processor {
 			this.compiler?.flushed();
 		};
 		this.reset();
+	}
+
+	/** A debugger's breakpoints and watchpoints on this processor. */
+	get breakpoints(): Breakpoints {
+		this.debugged ??= new Breakpoints(this);
+		return this.debugged;
+	}
+
+	/** No unit is to have an instruction at a linear address (u64). */
+	cutUnits(linear: bigint): void {
+		this.compiler?.cut(linear);
+	}
+
+	/** Whether compiled code leaves an instruction at a linear address, signed where it has 64 bits, to the interpreter. */
+	leavesToInterpreter(linear: number): boolean {
+		return this.debugged?.cutsUnit(BigInt.asUintN(64, BigInt(linear))) ?? false;
 	}
 
 	/** Uses `compiler` from now on, for blocks decoded from now on. */
@@ -645,6 +665,7 @@ export class Processor {
 		let at = host;
 		let cross = 0;
 		while (count < limit && at < last) {
+			if (count > 0 && this.debugged?.cutsBlock(at & (PAGE_SIZE - 1))) break;
 			let decoded = this.decoderInUse.decode(bytes, at, last, codeSize);
 			if (decoded.status === "truncated") {
 				if (count > 0) break;

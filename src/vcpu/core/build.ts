@@ -3,6 +3,7 @@ import { instructionTable } from "../../isa/index.ts";
 import { PURE } from "../../isa/pure.ts";
 import { defineCodePages } from "./code-pages.ts";
 import { Core } from "./core.ts";
+import { defineDebugger } from "./debugger.ts";
 import { defineFaults } from "./fault.ts";
 import { defineFlags } from "./flags.ts";
 import { defineFloat } from "./float/build.ts";
@@ -68,6 +69,7 @@ export function buildCore(): Uint8Array<ArrayBuffer> {
 	defineFlags(core);
 	defineTlb(core);
 	defineWalk(core);
+	defineDebugger(core);
 	defineChecks(core);
 	defineMemory(core);
 	defineCodePages(core);

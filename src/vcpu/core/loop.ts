@@ -6,6 +6,7 @@ import {
 	BLOCK,
 	BLOCK_HEADER,
 	BLOCK_TABLE_ENTRIES,
+	BREAK_DEBUGGER,
 	EXIT,
 	F,
 	type Field,
@@ -55,7 +56,7 @@ function singleStepped(st: Ex, flags: Ex): Ex {
 	return F.shadow
 		.of(st)
 		.or(F.replaying.of(st))
-		.or(F.stepped.of(st))
+		.or(F.stepped.of(st).and(~BREAK_DEBUGGER))
 		.or(flags.and(EFLAGS.tf | EFLAGS.rf));
 }
 
@@ -152,6 +153,12 @@ function defineLookup(core: Core): void {
 	});
 }
 
+/** Behind the delivery of an interrupt or exception: a debugger that steps wants to see where it leads. */
+function stopAtHandler(f: FunctionBuilder, st: Ex): void {
+	const wanted = F.guestDebug.of(st).and(GUEST_DEBUG.stopAtHandler).ne(0).and(F.faultPending.of(st).eqz());
+	f.if(wanted, () => F.pending.set(f, st, F.pending.of(st).or(PENDING.step)));
+}
+
 /** Everything that may happen between two instructions, in the order of SDM 3A table 6-2. */
 function defineBoundary(core: Core): void {
 	/**
@@ -197,6 +204,7 @@ function defineBoundary(core: Core): void {
 				},
 				() => {
 					F.delivering.set(f, st, -1);
+					F.replaying.set(f, st, 0);
 					F.budget.set(f, st, F.budget.of(st).sub(1));
 				},
 			);
@@ -218,7 +226,9 @@ function defineBoundary(core: Core): void {
 				() => F.interruptQueued.set(f, st, vector),
 			);
 			F.pending.set(f, st, F.pending.of(st).or(PENDING.interrupt));
+			f.return();
 		});
+		F.replaying.set(f, st, 0);
 	});
 
 	/** `takeExit(state)` → exit reason, 0 where none is ready after all. */
@@ -256,7 +266,8 @@ function defineBoundary(core: Core): void {
 			});
 			// What was left open is complete, unless the instruction has yet to run again with its answer.
 			f.if(pending().and(PENDING.immediate).ne(0).and(F.replaying.of(st).eqz()), () => f.return(EXIT.intr));
-			f.if(pending().and(PENDING.step).ne(0).and(F.faultPending.of(st).eqz()), () => {
+			const midst = F.faultPending.of(st).or(F.replaying.of(st));
+			f.if(pending().and(PENDING.step).ne(0).and(midst.eqz()), () => {
 				F.pending.set(f, st, pending().and(~PENDING.step));
 				f.return(EXIT.debug);
 			});
@@ -264,6 +275,7 @@ function defineBoundary(core: Core): void {
 			f.if(F.faultPending.of(st).ne(0), () => {
 				const reason = f.let(call(core.fn("resolveFault"), st));
 				f.returnIf(reason.ne(0), reason);
+				stopAtHandler(f, st);
 				f.br(again);
 			});
 			F.pending.set(f, st, pending().and(~PENDING.code));
@@ -286,6 +298,7 @@ function defineBoundary(core: Core): void {
 					F.nmiPending.set(f, st, 0);
 					F.nmiBlocked.set(f, st, 1);
 					f.call(core.fn("interrupt"), st, VECTOR.NMI);
+					stopAtHandler(f, st);
 					f.br(again);
 				});
 				f.if(F.eflags.of(st).and(EFLAGS.if).ne(0), () => {
@@ -293,12 +306,14 @@ function defineBoundary(core: Core): void {
 					f.if(queued.geS(0), () => {
 						F.interruptQueued.set(f, st, -1);
 						f.call(core.fn("interrupt"), st, queued);
+						stopAtHandler(f, st);
 						f.br(again);
 					});
 					f.if(F.interruptLine.of(st).ne(0), () => {
 						const vector = f.let(call(core.imports.acknowledge, st));
 						f.if(vector.geS(0), () => {
 							f.call(core.fn("interrupt"), st, vector);
+							stopAtHandler(f, st);
 							f.br(again);
 						});
 					});
@@ -403,6 +418,7 @@ function defineRun(core: Core): void {
 			f.if(special.ne(0), () => {
 				const reason = f.let(call(core.fn("boundary"), st));
 				f.returnIf(reason.ne(0), reason);
+				f.if(F.stepped.of(st).and(BREAK_DEBUGGER).ne(0), () => f.brIf(next, call(core.fn("debuggerStops"), st)));
 				f.set(flags, F.eflags.of(st));
 				f.set(special, singleStepped(st, flags));
 			});

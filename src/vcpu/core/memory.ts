@@ -3,6 +3,7 @@ import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import {
 	ACCESS,
+	BREAK_DEBUGGER,
 	EXIT,
 	F,
 	FRAGMENT,
@@ -19,6 +20,7 @@ import {
 	TLB_BYTES,
 	TX,
 	TX_SIZE,
+	WATCH_KIND,
 } from "../layout.ts";
 import { KVM_MEM_READONLY, SLOT_FLAGS } from "../slot-table.ts";
 import { CR0, CR4, EFLAGS } from "./control-bits.ts";
@@ -117,13 +119,15 @@ function defineTlbToIo(core: Core): void {
 					const flags = f.let(TX.flags.of(page));
 					const linear = f.let(TX.linear.of(page));
 					const meta = f.let(metaOf(flags));
-					f.call(core.fn("fill"), st, table, linear, host, meta);
+					const watched = f.let(call(core.fn("watchedPage"), st, linear));
+					f.if(watched.and(WATCH_KIND.read).eqz(), () => f.call(core.fn("fill"), st, table, linear, host, meta));
 					// The read half of an access to two pages leaves this one as it is: an exit may come before the store.
 					const stores = access.and(ACCESS.write).ne(0).or(F.txCount.of(st).eq(1));
 					f.if(
 						writes
 							.and(stores)
 							.and(kind.eqz())
+							.and(watched.eqz())
 							.and(F.codePages.of(st).add(host.shrU(12)).load("i32_8u").eqz()),
 						() => {
 							f.call(core.fn("markDirty"), st, slot, gpa);
@@ -529,8 +533,12 @@ export function defineChecks(core: Core): void {
 	core.define("watch", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
 		const [st, linear, bytes, write] = [f.param(0), f.param(1), f.param(2), f.param(3)];
 		const dr7 = f.let(F.breakControl.of(st));
-		f.returnIf(dr7.and(0xff).eqz(), 0);
+		f.returnIf(dr7.and(BREAK_DEBUGGER | 0xff).eqz(), 0);
 		const isPort = f.let(write.eq(WATCH_PORT));
+		f.if(dr7.and(BREAK_DEBUGGER).ne(0).and(isPort.eqz()), () => {
+			f.call(core.fn("debuggerWatches"), st, linear, bytes, write);
+		});
+		f.returnIf(dr7.and(0xff).eqz(), 0);
 		// Without CR4.DE there are no breakpoints on ports (SDM 3B 17.2.4).
 		f.returnIf(isPort.and(F.cr4.of(st).wrap().and(CR4.de).eqz()), 0);
 		const forUser = f.let(F.guestDebug.of(st).and(GUEST_DEBUG.hardware).ne(0));

@@ -1,7 +1,19 @@
 import { SEGMENT } from "../../isa/registers.ts";
 import { type Ex, i32, i64 } from "../../wasm/expression.ts";
 import type { FunctionBuilder } from "../../wasm/function.ts";
-import { ATTR, F, GUEST_DEBUG, KEY, SEG, SEG_SIZE, SEGMENTS, segmentOffset, TLB_BYTES, TLB_TABLE } from "../layout.ts";
+import {
+	ATTR,
+	BREAK_DEBUGGER,
+	F,
+	GUEST_DEBUG,
+	KEY,
+	SEG,
+	SEG_SIZE,
+	SEGMENTS,
+	segmentOffset,
+	TLB_BYTES,
+	TLB_TABLE,
+} from "../layout.ts";
 import { CR0, CR4, EFER, EFLAGS, XCR0_AVX } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 
@@ -163,8 +175,10 @@ export function defineMode(core: Core): void {
 				.when(forUser, F.dr.of(st, 7 * 8))
 				.wrap(),
 		);
-		F.breakControl.set(f, st, control);
-		F.stepped.set(f, st, control.and(0xff).or(F.guestDebug.of(st).and(GUEST_DEBUG.singleStep)));
+		const stops = F.stopCount.of(st).ne(0).mul(BREAK_DEBUGGER);
+		const watches = F.watchCount.of(st).ne(0).mul(BREAK_DEBUGGER);
+		F.breakControl.set(f, st, control.or(watches));
+		F.stepped.set(f, st, control.and(0xff).or(F.guestDebug.of(st).and(GUEST_DEBUG.singleStep)).or(stops));
 		const watched = f.let(control.and(0xff).ne(0));
 		const fillable = f.let(aligned.or(watched).eqz());
 		F.fillable.set(f, st, fillable);

@@ -82,6 +82,7 @@ export function endIterations(
 	F.budget.set(f, st, F.budget.of(st).sub(done).add(1).add(again.and(ends.eqz())));
 	f.if(again.and(ends), () => f.return(call(core.fn("stopIfPending"), st)));
 	F.rip.set(f, st, call(core.fn("instructionIp"), st, rec));
+	F.midwayIp.set(f, st, F.rip.of(st));
 	F.eflags.set(f, st, F.eflags.of(st).or(EFLAGS.rf));
 	f.return(STATUS.branch);
 }
@@ -167,6 +168,7 @@ export function defineStringLoop(
 			// The next iteration faults or waits for an answer: it is an instruction of its own.
 			F.budget.set(f, st, F.budget.of(st).sub(done));
 			F.eflags.set(f, st, F.eflags.of(st).or(EFLAGS.rf));
+			F.midwayIp.set(f, st, call(core.fn("instructionIp"), st, rec));
 			f.return(status);
 		});
 		f.call(core.fn("forgetReads"), st);

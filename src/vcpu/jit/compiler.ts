@@ -231,6 +231,7 @@ export class UnitCompiler implements Compiler {
 					if (key & KEY.long ? regionOf(ip) !== region || regionOf(ip + 15) !== region : ip + 15 > csHigh)
 						return undefined;
 					const linear = linearOf(key, csBase, ip);
+					if (processor.leavesToInterpreter(linear)) return undefined;
 					const page = pageOf(linear);
 					let host = pages.get(page);
 					if (host === undefined) {
@@ -341,6 +342,16 @@ export class UnitCompiler implements Compiler {
 		const now = this.processor.retired();
 		for (const host of unit.pages.values()) this.thrift.changed(host >>> 12, now, unit.instructions, now - unit.born);
 		this.drop(unit);
+	}
+
+	cut(linear: bigint): void {
+		for (const unit of [...this.units]) {
+			const ip = Number(unit.key & KEY.long ? BigInt.asIntN(64, linear) : linear);
+			const page = unit.pages.get(pageOf(ip));
+			if (page === undefined) continue;
+			const host = page + Number(linear & 0xfffn);
+			if (unit.pieces.some(([start, bytes]) => host >= start && host < start + bytes)) this.drop(unit);
+		}
 	}
 
 	private install(unit: Unit): void {
