@@ -24,6 +24,29 @@ const moduleAddresses = {
 	},
 };
 
+/**
+ * Families of instructions are loaded when the guest executes one: a start looks at an index of their opcodes, which is printed
+ * here, and not at their hundreds of encodings.
+ */
+const lazyFamilies = {
+	name: "lazy-families",
+	setup(bundler) {
+		bundler.onLoad({ filter: /isa\/families\/index\.ts$/ }, async ({ path }) => {
+			let source = await readFile(path, "utf8");
+			for (const [line, name, file] of source.matchAll(/^import \* as (\w+) from (".*");\n/gm)) {
+				source = source.replace(line, "").replace(`() => ${name},`, `() => require(${file}),`);
+			}
+			return { contents: source, loader: "ts" };
+		});
+		bundler.onLoad({ filter: /isa\/printed-index\.ts$/ }, async () => {
+			const { FAMILY_FILES } = await import("../dist/isa/families/index.js");
+			const { indexOpcodes, printOpcodeIndex } = await import("../dist/isa/opcode-index.js");
+			const index = printOpcodeIndex(indexOpcodes(FAMILY_FILES), 8 * 256);
+			return { contents: `export const PRINTED_INDEX = ${JSON.stringify(index)};` };
+		});
+	},
+};
+
 /** Built-in modules that cost a millisecond or more to load and that few runs use: loaded when something of them is. */
 const SELDOM_USED = ["node:child_process", "node:crypto"];
 
@@ -59,7 +82,7 @@ await build({
 	minifySyntax: true,
 	minifyWhitespace: true,
 	charset: "ascii",
-	plugins: [moduleAddresses, lazyModules],
+	plugins: [lazyFamilies, moduleAddresses, lazyModules],
 	logLevel: "warning",
 });
 

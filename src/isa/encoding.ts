@@ -68,7 +68,7 @@ export const VEX_MAP = 4;
 
 /**
  * The opcodes of an encoding, each as map * 256 + byte with {@link VEX_MAP} added to the map of VEX: without taking the rest apart,
- * since every start looks at every encoding.
+ * since an index of opcodes looks at every encoding.
  */
 export function opcodesOf(text: string): { readonly first: number; readonly count: number } {
 	const at = opcodeAt(text);

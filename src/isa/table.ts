@@ -1,7 +1,8 @@
 import { assert } from "../base/errors.ts";
-import { type Encoding, opcodesOf, parseEncoding } from "./encoding.ts";
+import { type Encoding, parseEncoding } from "./encoding.ts";
 import type { Check, Family, FormLine, FormOptions } from "./family.ts";
 import type { Feature } from "./features.ts";
+import { indexOpcodes, type OpcodeIndex } from "./opcode-index.ts";
 import { OpcodeSet } from "./opcode-set.ts";
 import { isSized, type Operand, type OperandSize, parseOperand, type VectorLength } from "./operand.ts";
 import { type Meaning, Semantics } from "./semantics.ts";
@@ -86,33 +87,31 @@ const RM = ["register", "memory"] as const;
 
 /** Every instruction there is, from the families: encodings for the decoder, instances for the engines. */
 export class InstructionTable {
-	readonly families: readonly Family[];
+	private readonly files: readonly (() => readonly Family[])[];
 	private readonly sizes: readonly OperandSize[];
-	/** All lines of all families; a form is worked out when it is first asked for. */
+	private readonly index: OpcodeIndex;
+	/** The lines of the files that somebody has asked for; a form is worked out when it is first asked for. */
 	private readonly lines: (readonly [Family, FormLine])[] = [];
 	private readonly known: (Form | undefined)[] = [];
-	/** Numbers of lines by opcode. */
-	private readonly byOpcode: (number[] | undefined)[] = [];
 	private readonly sets = new Map<string, OpcodeSet>();
 
-	constructor(families: readonly Family[], sizes: readonly OperandSize[]) {
-		this.families = families;
+	/** @param index of the files; absent: worked out, for which all of them are loaded. */
+	constructor(
+		files: readonly (() => readonly Family[])[],
+		sizes: readonly OperandSize[],
+		index: OpcodeIndex = indexOpcodes(files),
+	) {
+		this.files = files;
 		this.sizes = sizes;
-		for (const family of families) {
-			for (const line of family.forms) {
-				const { first, count } = opcodesOf(line[0]);
-				for (let opcode = first; opcode < first + count; opcode++) {
-					const there = this.byOpcode[opcode];
-					if (there) there.push(this.lines.length);
-					else this.byOpcode[opcode] = [this.lines.length];
-				}
-				this.lines.push([family, line]);
-			}
-		}
+		this.index = index;
+	}
+
+	get families(): readonly Family[] {
+		return this.files.flatMap((file) => file());
 	}
 
 	get forms(): readonly Form[] {
-		return this.lines.map((_, number) => this.form(number));
+		return Array.from({ length: this.index.starts.at(-1) ?? 0 }, (_, number) => this.form(number));
 	}
 
 	/** All of them, by growing id. */
@@ -129,7 +128,7 @@ export class InstructionTable {
 		const key = `${long}${features ? [...features].sort().join() : "*"}`;
 		let set = this.sets.get(key);
 		if (!set) {
-			const forms = (opcode: number): Form[] => (this.byOpcode[opcode] ?? []).map((number) => this.form(number));
+			const forms = (opcode: number): Form[] => this.index.lines(opcode).map((number) => this.form(number));
 			set = new OpcodeSet(forms, long, features);
 			this.sets.set(key, set);
 		}
@@ -139,10 +138,24 @@ export class InstructionTable {
 	private form(number: number): Form {
 		let form = this.known[number];
 		if (!form) {
-			form = this.makeForm(number, ...this.lines[number]!);
+			form = this.makeForm(number, ...this.line(number));
 			this.known[number] = form;
 		}
 		return form;
+	}
+
+	/** Loads the file of a line. */
+	private line(number: number): readonly [Family, FormLine] {
+		if (this.lines[number] === undefined) {
+			const file = this.index.starts.findLastIndex((start) => start <= number);
+			let at = this.index.starts[file] ?? 0;
+			for (const family of this.files[file]?.() ?? []) {
+				for (const line of family.forms) this.lines[at++] = [family, line];
+			}
+		}
+		const found = this.lines[number];
+		assert(found, "a line that the index has");
+		return found;
 	}
 
 	private makeForm(number: number, family: Family, [text, operands, options = {}]: FormLine): Form {

@@ -204,7 +204,7 @@ describe("a wrong declaration is refused:", () => {
 	const build =
 		(...forms: [string, string][]) =>
 		() =>
-			new InstructionTable([family("X", "A test", { forms, meaning: nothing })], [32]).opcodes(false).map(0);
+			new InstructionTable([() => [family("X", "A test", { forms, meaning: nothing })]], [32]).opcodes(false).map(0);
 
 	it("two forms for one encoding", () => {
 		expect(build(["80 /0", "Eb"], ["80 /r", "Eb"])).toThrow("claimed by X 80 /0");
