@@ -5,24 +5,33 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join, relative, resolve } from "node:path";
+import { basename, join, relative, resolve } from "node:path";
 import { build } from "esbuild";
 
 const root = resolve(import.meta.dirname, "..");
 const entry = process.argv[2] ?? "src/cli/bin.ts";
 
-/** Modules that look for files beside themselves must keep finding them: their address is that of tsc's output. */
-const moduleAddresses = {
-	name: "module-addresses",
+/** Modules that look for files beside themselves must keep finding them: their address is that of tsc's output. Imports are deferred. */
+const projectFiles = {
+	name: "project-files",
 	setup(bundler) {
 		bundler.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
 			const source = await readFile(path, "utf8");
 			const compiled = `../${relative(resolve(root, "src"), path).replace(/\.ts$/, ".js")}`;
 			const address = `require("node:url").pathToFileURL(require("node:path").join(__dirname, ${JSON.stringify(compiled)})).href`;
-			return { contents: source.replaceAll("import.meta.url", address), loader: "ts" };
+			return { contents: deferImports(source).replaceAll("import.meta.url", address), loader: "ts" };
 		});
 	},
 };
+
+/** `import * as name from "file"; // deferred`: the file is loaded when something of it is used, `name.thing`. */
+function deferImports(source) {
+	const imports = [...source.matchAll(/^import \* as (\w+) from (".*"); \/\/ deferred\n/gm)];
+	return imports.reduce(
+		(text, [line, name, file]) => text.replace(line, "").replaceAll(`${name}.`, `require(${file}).`),
+		source,
+	);
+}
 
 /**
  * Families of instructions are loaded when the guest executes one: a start looks at an index of their opcodes, which is printed
@@ -66,25 +75,52 @@ const lazyModules = {
 	},
 };
 
+/** Big packages that few runs use: files of their own, by name, which a start does not even read. */
+const FILES_APART = { yaml: 'export * from "yaml"', zod: 'export * from "./src/config/zod.ts"' };
+
+/** What prints the core stays out: there is a core beside every bundle. */
+const CORE_PRINTER = /^\.\/build\.ts$/;
+
+const filesApart = {
+	name: "files-apart",
+	setup(bundler) {
+		bundler.onResolve({ filter: /^(yaml|\.\/zod\.ts)$/ }, ({ path }) => ({
+			path: `./${basename(path, ".ts")}.cjs`,
+			external: true,
+		}));
+		bundler.onResolve({ filter: CORE_PRINTER }, ({ path, resolveDir }) => {
+			const compiled = relative(resolve(root, "src"), resolve(resolveDir, path)).replace(/\.ts$/, ".js");
+			return { path: `../${compiled}`, external: true };
+		});
+	},
+};
+
 const output = resolve(root, "dist/command");
 rmSync(output, { recursive: true, force: true });
 
-await build({
+const options = {
 	absWorkingDir: root,
-	entryPoints: [entry],
-	outfile: join(output, "tsvmm.cjs"),
 	bundle: true,
 	format: "cjs",
 	platform: "node",
 	target: "node20.19",
-	// They look for files of their own; they are loaded when needed.
-	external: ["iced-x86", "pino"],
 	minifySyntax: true,
 	minifyWhitespace: true,
 	charset: "ascii",
-	plugins: [lazyFamilies, moduleAddresses, lazyModules],
 	logLevel: "warning",
+};
+
+await build({
+	...options,
+	entryPoints: [entry],
+	outfile: join(output, "tsvmm.cjs"),
+	// They look for files of their own; they are loaded when needed.
+	external: ["iced-x86", "pino"],
+	plugins: [filesApart, lazyFamilies, projectFiles, lazyModules],
 });
+for (const [name, contents] of Object.entries(FILES_APART)) {
+	await build({ ...options, stdin: { contents, resolveDir: root }, outfile: join(output, `${name}.cjs`) });
+}
 
 // A ROM that exits at once brings everything into the code cache that each run needs.
 const folder = mkdtempSync(join(tmpdir(), "tsvmm-"));

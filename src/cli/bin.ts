@@ -1,7 +1,17 @@
-import { Machine } from "../machine/index.ts";
-import { main } from "./main.ts";
+import { prepareMachine } from "../machine/prepare.ts";
 
-main(process.argv.slice(2), async (config, host) => new Machine(config, host)).then((status) => {
-	// Everything has been written; whatever else might keep the process alive shall not.
-	process.exit(status);
-});
+const words = process.argv.slice(2);
+// Before anything else is even loaded.
+if (words[0] === "run") prepareMachine();
+
+import("./main.ts")
+	.then(({ main }) =>
+		main(words, async (config, host) => {
+			const { Machine } = await import("../machine/index.ts");
+			return new Machine(config, host);
+		}),
+	)
+	.then((status) => {
+		// Everything has been written; whatever else might keep the process alive shall not.
+		process.exit(status);
+	});

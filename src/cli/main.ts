@@ -1,20 +1,13 @@
-import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option as Flag } from "commander";
 import { UserError } from "../base/errors.ts";
 import type { Option } from "../config/option.ts";
 import { OPTION_GROUPS } from "../config/options.ts";
 import type { Given, GivenOptions } from "../config/resolve.ts";
+import { packageVersion } from "../host/version.ts";
 import { STATUS } from "./exit-status.ts";
 import { defaultText, flagSyntax, HELP_LAYOUT, helpWidth, statusHelp } from "./help.ts";
 import { Messages, painter, print } from "./messages.ts";
 import { type Boot, run } from "./run.ts";
-
-function packageVersion(): string {
-	const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
-		version: string;
-	};
-	return version;
-}
 
 /** Gives a command the options that describe a machine. @returns what was given for them, once the command is parsed. */
 function addMachineOptions(command: Command): GivenOptions {

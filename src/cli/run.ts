@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
-
 import { UserError } from "../base/errors.ts";
 import { fileProblem } from "../base/file-problem.ts";
+import { hostMs } from "../base/host-time.ts";
 import type { MachineConfig } from "../config/index.ts";
 import { type GivenOptions, resolveConfig } from "../config/resolve.ts";
 import type { RomWrite } from "../debug/rom-write.ts";
@@ -66,7 +66,7 @@ class Session {
 
 	/** Runs the machine and says how it went. */
 	async run(boot: Boot): Promise<number> {
-		const started = performance.now();
+		const started = hostMs();
 		for (const signal of SIGNALS) process.on(signal, this.onSignal);
 		const machine = await boot(this.config, this.host());
 		this.machine = machine;
@@ -74,7 +74,7 @@ class Session {
 		const progress = this.showProgress(machine);
 		try {
 			const outcome = await machine.run();
-			return this.report(outcome, machine, performance.now() - started);
+			return this.report(outcome, machine, hostMs() - started);
 		} finally {
 			clearInterval(progress);
 		}

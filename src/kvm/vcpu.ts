@@ -1,3 +1,4 @@
+import { hostMs } from "../base/host-time.ts";
 import type { CpuidEntry } from "../vcpu/cpuid.ts";
 import { BREAK_DEBUGGER, EXIT, F, PENDING, SEG, segmentOffset } from "../vcpu/layout.ts";
 import type { Processor } from "../vcpu/processor.ts";
@@ -130,13 +131,13 @@ export class Vcpu {
 	/** Runs where nobody counts instructions, for at most `limitMs` host milliseconds. */
 	private runOn(limitMs: number | undefined): number {
 		const { processor } = this;
-		const end = limitMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + limitMs;
+		const end = limitMs === undefined ? Number.POSITIVE_INFINITY : hostMs() + limitMs;
 		const slice = limitMs === undefined ? SLICE : TIMED_SLICE;
 		for (;;) {
 			processor.allow(slice);
 			const reason = processor.run();
 			if (reason !== EXIT.budget) return reason;
-			if (performance.now() < end) continue;
+			if (hostMs() < end) continue;
 			this.exit.reason = EXIT.intr;
 			return EXIT.intr;
 		}

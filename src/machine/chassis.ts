@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { assert } from "../base/errors.ts";
 import type { MachineConfig } from "../config/index.ts";
 import { X2APIC_FIRST_MSR, X2APIC_LAST_MSR } from "../devices/lapic-x2apic.ts";
+import { packageVersion } from "../host/version.ts";
 import { KVM_MEM_READONLY } from "../kvm/memslots.ts";
 import type { Vcpu } from "../kvm/vcpu.ts";
 import { Vm } from "../kvm/vm.ts";
@@ -41,7 +41,7 @@ export interface ChassisParts {
 	readonly hostTime: () => number;
 	/** The date at power-on, milliseconds since 1970 UTC. */
 	readonly startUtcMs: number;
-	/** Host time, as performance.now() has it, at which the run loop ends the run. */
+	/** Host time, as hostMs() has it, at which the run loop ends the run. */
 	readonly deadline: number;
 	/** Called at every turn of the event loop. */
 	readonly turned: (pc: Pc) => void;
@@ -229,13 +229,4 @@ function traceSlots(vm: Vm, trace: Trace): void {
 	vm.slots.onSlotsChanged(({ kind, first, last }, { slot, flags }) => {
 		say(`${kind} ${slot}: ${hex(first, 4)}..${hex(last, 4)} ${flags & KVM_MEM_READONLY ? "readonly" : "writable"}`);
 	});
-}
-
-function packageVersion(): string {
-	for (const up of ["../../package.json", "../package.json"]) {
-		try {
-			return (JSON.parse(readFileSync(new URL(up, import.meta.url), "utf8")) as { version: string }).version;
-		} catch {}
-	}
-	return "0";
 }

@@ -1,4 +1,5 @@
 import { assert } from "../base/errors.ts";
+import { hostMs } from "../base/host-time.ts";
 import type { MachineConfig } from "../config/index.ts";
 import { type GuestView, viewOf } from "../debug/symbols/guest-view.ts";
 import { Chassis } from "./chassis.ts";
@@ -44,12 +45,12 @@ export class Machine implements RunningMachine {
 		this.started = true;
 		const { config, host, requests, sleep } = this;
 		const { engine } = config;
-		const started = performance.now();
+		const started = hostMs();
 		let screen: Screen | undefined;
 		const parts = {
 			...{ config, host, requests, sleep },
 			shadow: false,
-			hostTime: () => (performance.now() - started) * 1e6,
+			hostTime: () => (hostMs() - started) * 1e6,
 			startUtcMs: config.rtc === "utc" ? Date.now() : config.rtc,
 			deadline: started + (config.timeoutMs ?? Number.POSITIVE_INFINITY),
 			turned: () => screen?.update(),

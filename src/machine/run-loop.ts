@@ -1,5 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { Bug } from "../base/errors.ts";
+import { hostMs } from "../base/host-time.ts";
 import type { AccessSize, ResetKind } from "../bus/device.ts";
 import { SEGMENT } from "../isa/registers.ts";
 import { EXIT_REASON, type Vcpu } from "../kvm/vcpu.ts";
@@ -30,7 +31,7 @@ export interface Limits {
 	readonly instructions: number;
 	/** Guest time, nanoseconds. */
 	readonly guestTimeNs: number;
-	/** Host time as performance.now() has it. */
+	/** Host time as hostMs() has it. */
 	readonly deadline: number;
 }
 
@@ -69,7 +70,7 @@ export class RunLoop {
 	/** Runs until there is an end. */
 	async run(): Promise<End> {
 		const { requests, limits } = this.parts;
-		let lastTurn = performance.now();
+		let lastTurn = hostMs();
 		let lastLook = lastTurn;
 		let exits = 0;
 		for (;;) {
@@ -77,14 +78,14 @@ export class RunLoop {
 			if (requests.end !== undefined && step === "end") return requests.end;
 			if (typeof step === "number") await this.nap(step);
 			else if (step === "exit" && (++exits & (EXITS - 1)) !== 0) continue;
-			const host = performance.now();
+			const host = hostMs();
 			if (host >= limits.deadline) requests.finish({ kind: "timeout" });
 			if (step === "budget") this.adapt(host - lastLook);
 			lastLook = host;
 			if (host - lastTurn < TURN_MS) continue;
 			this.parts.turned();
 			await turn();
-			lastTurn = performance.now();
+			lastTurn = hostMs();
 			lastLook = lastTurn;
 		}
 	}
@@ -226,8 +227,8 @@ export class RunLoop {
 	async nap(ms: number): Promise<void> {
 		const { sleep, limits, requests, turned } = this.parts;
 		turned();
-		await sleep.for(Math.min(ms, NAP_MS, limits.deadline - performance.now()));
-		if (performance.now() >= limits.deadline) requests.finish({ kind: "timeout" });
+		await sleep.for(Math.min(ms, NAP_MS, limits.deadline - hostMs()));
+		if (hostMs() >= limits.deadline) requests.finish({ kind: "timeout" });
 	}
 
 	private reset(): void {

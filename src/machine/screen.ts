@@ -1,3 +1,4 @@
+import { hostMs } from "../base/host-time.ts";
 import type { VgaText } from "../devices/vga-text.ts";
 import type { TextCells } from "../host/text-screen.ts";
 
@@ -18,7 +19,7 @@ export class Screen {
 
 	/** Looks whether something has changed, not too often. */
 	update(): void {
-		const now = performance.now();
+		const now = hostMs();
 		if (now - this.looked < LOOK_MS) return;
 		this.looked = now;
 		this.look();

@@ -1,5 +1,4 @@
-import { blockHash } from "./core/loop.ts";
-import { BLOCK, BLOCK_HEADER, BLOCK_TABLE_ENTRIES, REC_SIZE } from "./layout.ts";
+import { BLOCK, BLOCK_HEADER, BLOCK_TABLE_ENTRIES, blockHash, REC_SIZE } from "./layout.ts";
 import type { VmMemory } from "./vm-memory.ts";
 
 const ARENA_BYTES = 48 << 20;

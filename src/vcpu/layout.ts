@@ -543,6 +543,11 @@ export const BLOCK_HEADER = 64;
 
 export const BLOCK_TABLE_ENTRIES = 65536;
 
+/** Hash of a block's place in VM memory. */
+export function blockHash(host: number): number {
+	return (host ^ (host >>> 16)) & (BLOCK_TABLE_ENTRIES - 1);
+}
+
 /** Jump-cache entry: linear IP, then modeKey and generation, then the block. */
 export const JUMP = {
 	ip: new Field(0, 8),

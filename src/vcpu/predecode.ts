@@ -1,7 +1,7 @@
 import { type Decoded, RIP_RELATIVE } from "../isa/decoder.ts";
 import type { Operand } from "../isa/operand.ts";
 import type { Instance } from "../isa/table.ts";
-import { handlerIndex, SPECIAL_HANDLERS } from "./core/handlers.ts";
+import { handlerIndex, SPECIAL_HANDLERS } from "./handler-index.ts";
 import { F, FAR, GPRS, REC, segmentOffset } from "./layout.ts";
 
 /** Offset in the state of a byte register by number; AH … BH without REX. */

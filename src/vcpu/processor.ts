@@ -5,9 +5,9 @@ import { instructionTable } from "../isa/index.ts";
 import { SEGMENT, VECTOR } from "../isa/registers.ts";
 import { Breakpoints } from "./breakpoints.ts";
 import { CodeSpace } from "./code-space.ts";
+import { FSW } from "./core/control-bits.ts";
 import { controlBits } from "./core/feature-bits.ts";
 import { loadCore } from "./core/load.ts";
-import { FSW } from "./core/x87/format.ts";
 import { cpuidOf, DEFAULT_CPU } from "./cpu-models.ts";
 import { CPUID_ENTRY_SIZE, type CpuidEntry, encodeCpuid, featuresIn, findCpuid, isAmd } from "./cpuid.ts";
 import {

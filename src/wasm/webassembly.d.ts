@@ -19,5 +19,6 @@ declare namespace WebAssembly {
 		set(index: number, value: unknown): void;
 		grow(count: number): number;
 	}
+	function compile(bytes: ArrayBufferView<ArrayBuffer> | ArrayBuffer): Promise<Module>;
 	function validate(bytes: ArrayBufferView<ArrayBuffer> | ArrayBuffer): boolean;
 }

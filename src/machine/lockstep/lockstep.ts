@@ -1,5 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { assert, Bug } from "../../base/errors.ts";
+import { hostMs } from "../../base/host-time.ts";
 import { silentLogger } from "../../base/logger.ts";
 import { nullSink } from "../../host/byte-writer.ts";
 import type { UnitCompiler } from "../../vcpu/jit/compiler.ts";
@@ -130,7 +131,7 @@ export class Lockstep {
 	 */
 	async run(): Promise<End> {
 		const { requests, deadline, turned } = this.parts;
-		let lastTurn = performance.now();
+		let lastTurn = hostMs();
 		for (let slices = 1; ; slices++) {
 			this.time.ns = this.parts.hostTime();
 			const nap = this.slice();
@@ -140,12 +141,12 @@ export class Lockstep {
 			}
 			if (nap !== undefined) await this.first.loop.nap(nap);
 			else if ((slices & (SLICES - 1)) !== 0) continue;
-			const host = performance.now();
+			const host = hostMs();
 			if (host >= deadline) requests.finish({ kind: "timeout" });
 			if (host - lastTurn < TURN_MS) continue;
 			turned(this.first.pc);
 			await turn();
-			lastTurn = performance.now();
+			lastTurn = hostMs();
 		}
 	}
 

@@ -11,24 +11,15 @@ import { type Callee, type Ex, i32, type Local } from "../../wasm/expression.ts"
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import { emitInstruction, type FlagValuesPrinter, type Loaded, type Place, type Target } from "../emitter.ts";
 import { ARITHMETIC_FLAGS, flagNumber } from "../flag-state.ts";
+import { handlerIndex, SPECIAL_HANDLERS } from "../handler-index.ts";
 import { ACCESS, F, GPRS, KEY, REC, SEG, STATUS, segmentOffset, TLB } from "../layout.ts";
 import { typeOf } from "../print-expr.ts";
-import { CR4 } from "./control-bits.ts";
+import { CR4, FSW } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import { commitFloatFlags, floatUnmasked } from "./float/exceptions.ts";
 import { floatCallee } from "./float/packed.ts";
 import { isCanonical, isReal, isV86, segmentAddress } from "./mode.ts";
-import { FSW } from "./x87/format.ts";
 import { FPU_ABSENT } from "./x87/state.ts";
-
-/** Handlers that are not instructions, at the front of the table. */
-export const SPECIAL_HANDLERS = { none: 0, undefined: 1, tooLong: 2 } as const;
-const FIRST_INSTANCE = 8;
-
-/** Table index of an instance's handler. */
-export function handlerIndex(instance: Instance): number {
-	return FIRST_INSTANCE + instance.id;
-}
 
 /** Prints one handler per instance into the core and puts all of them into the table, with gaps where no instance has an id. */
 export function defineHandlers(core: Core, table: InstructionTable): void {

@@ -33,11 +33,6 @@ const HANDLER = { params: ["i32", "i32"], results: ["i32"] } as const;
 
 const CONTRIBUTORY = (1 << VECTOR.DE) | (1 << VECTOR.TS) | (1 << VECTOR.NP) | (1 << VECTOR.SS) | (1 << VECTOR.GP);
 
-/** Hash of a block's place in VM memory. */
-export function blockHash(host: number): number {
-	return (host ^ (host >>> 16)) & (BLOCK_TABLE_ENTRIES - 1);
-}
-
 /** The run loop: between two blocks it looks at exits, faults, traps and interrupts, then runs the next block. */
 export function defineLoop(core: Core): void {
 	defineLookup(core);

@@ -1,14 +1,13 @@
 import { assert } from "../../base/errors.ts";
 import { SEGMENT } from "../../isa/registers.ts";
-import { ModuleBuilder } from "../../wasm/module.ts";
 import type { CodeWatch } from "../code-space.ts";
 import { CR0 } from "../core/control-bits.ts";
 import { BLOCK, CODE_PAGE, CODE_PAGE_SIZE, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import type { Compiler, Processor } from "../processor.ts";
-import { discover, isCanonical, regionOf, type UnitBlock } from "./discover.ts";
+import type { UnitBlock } from "./discover.ts";
+import * as discovery from "./discover.ts"; // deferred
+import * as printing from "./print-unit.ts"; // deferred
 import { Thrift } from "./thrift.ts";
-import { UnitPrinter } from "./unit.ts";
-import { type UnitCall, UnitImports } from "./unit-imports.ts";
 
 /** VM memory for the tables of units. */
 const ARENA_BYTES = 32 << 20;
@@ -113,7 +112,7 @@ export class UnitCompiler implements Compiler {
 		const csBase = long ? 0 : processor.getNumber(SEG.base, segmentOffset(SEGMENT.cs));
 		const csHigh = long ? 0 : processor.getNumber(SEG.fetchHigh, segmentOffset(SEGMENT.cs));
 		const page = pageOf(linearOf(key, csBase, ip));
-		if (!isCanonical(ip)) return;
+		if (!discovery.isCanonical(ip)) return;
 		// Whatever comes of it: the block will be looked at again.
 		words[(block + BLOCK.id.offset) >> 2] ||= HOT;
 		this.wait(block, SOON);
@@ -213,8 +212,8 @@ export class UnitCompiler implements Compiler {
 		const { processor } = this;
 		const bytes = processor.bytes();
 		this.makeRoom();
-		const region = regionOf(roots[0]!);
-		const blocks = discover(roots, {
+		const region = discovery.regionOf(roots[0]!);
+		const blocks = discovery.discover(roots, {
 			decoder: processor.decoder,
 			key,
 			limit: MOST_BLOCKS,
@@ -222,13 +221,17 @@ export class UnitCompiler implements Compiler {
 			blockLimit: MOST_INSTRUCTIONS_PER_BLOCK,
 			source: {
 				executed: (ip) => {
-					if (key & KEY.long && regionOf(ip) !== region) return false;
+					if (key & KEY.long && discovery.regionOf(ip) !== region) return false;
 					const linear = linearOf(key, csBase, ip);
 					const host = pages.get(pageOf(linear)) ?? processor.fetchCached(pageOf(linear));
 					return host !== 0 && this.warm(processor.code.find(host + (linear & 4095), key));
 				},
 				at: (ip) => {
-					if (key & KEY.long ? regionOf(ip) !== region || regionOf(ip + 15) !== region : ip + 15 > csHigh)
+					if (
+						key & KEY.long
+							? discovery.regionOf(ip) !== region || discovery.regionOf(ip + 15) !== region
+							: ip + 15 > csHigh
+					)
 						return undefined;
 					const linear = linearOf(key, csBase, ip);
 					if (processor.leavesToInterpreter(linear)) return undefined;
@@ -255,31 +258,23 @@ export class UnitCompiler implements Compiler {
 		const lookup = wantedLookup === "near" && addend === undefined ? "anywhere" : wantedLookup;
 		const missWord = this.allocate(4);
 		this.words[missWord >> 2] = lookup === "filling" ? 0 : MISSES_BORNE;
-		const m = new ModuleBuilder();
-		const calls: UnitCall[] = ["confirmPages", "readFlags"];
-		if (processor.get(F.portHost)) calls.push("portRead", "portWrite");
-		if (lookup === "filling") calls.push("touch");
-		const imports = new UnitImports(m, processor, blocks.values(), calls);
-		const printed = new UnitPrinter(m, `unit_${roots[0]!.toString(16)}`, {
+		const printed = printing.printUnit(processor, {
 			blocks,
 			key,
 			region,
 			csBase: csBase | 0,
 			csHigh: csHigh | 0,
-			tlbArea: processor.get(F.tlbArea),
 			generationWord,
 			pages: pageTable,
 			pageCount: pages.size,
 			missWord,
 			addend,
-			imports,
+			fills: lookup === "filling",
 			allocate: (size) => this.allocate(size),
 			words: this.words,
-		}).print();
-		m.export(printed.f, "unit");
-		const { exports } = new WebAssembly.Instance(new WebAssembly.Module(m.encode()), { env: imports.env });
+		});
 		const slot = this.freeSlots.pop() ?? processor.table.grow(1);
-		processor.table.set(slot, exports["unit"]);
+		processor.table.set(slot, printed.unit);
 		this.made++;
 		const hostOf = (ip: number): number => {
 			const linear = linearOf(key, csBase, ip);
@@ -330,7 +325,7 @@ export class UnitCompiler implements Compiler {
 		[...pages].forEach(([linear, host], n) => {
 			const row = (at + n * CODE_PAGE_SIZE) >> 2;
 			this.words[row + CODE_PAGE.linear.offset / 4] = linear | 0;
-			this.words[row + CODE_PAGE.linear.offset / 4 + 1] = regionOf(linear);
+			this.words[row + CODE_PAGE.linear.offset / 4 + 1] = discovery.regionOf(linear);
 			this.words[row + CODE_PAGE.host.offset / 4] = host;
 		});
 		return at;

@@ -1,3 +1,5 @@
+import { hostMs } from "../../base/host-time.ts";
+
 /** Host milliseconds that compiling may take before shares are looked at: the compiler's own code is cold at first. */
 const HEAD_START_MS = 20;
 /** A unit may be made anew after it could have run so often, times this for each time that it has been made anew. */
@@ -19,7 +21,7 @@ interface Unrest {
 export class Thrift {
 	readonly heat: number;
 	private readonly share: number;
-	private readonly born = performance.now();
+	private readonly born = hostMs();
 	private spentMs = 0;
 	private readonly unrest = new Map<number, Unrest>();
 
@@ -32,16 +34,16 @@ export class Thrift {
 	/** Whether there is time for compiling. */
 	get affords(): boolean {
 		if (this.share >= 1) return true;
-		return this.spentMs <= HEAD_START_MS + this.share * (performance.now() - this.born);
+		return this.spentMs <= HEAD_START_MS + this.share * (hostMs() - this.born);
 	}
 
 	/** Does the work and notes what it takes. */
 	pay<T>(work: () => T): T {
-		const start = performance.now();
+		const start = hostMs();
 		try {
 			return work();
 		} finally {
-			this.spentMs += performance.now() - start;
+			this.spentMs += hostMs() - start;
 		}
 	}
 

@@ -8,7 +8,7 @@ import type { Callee } from "../../wasm/expression.ts";
 import type { ModuleBuilder } from "../../wasm/module.ts";
 import type { ValueType } from "../../wasm/opcodes.ts";
 import { floatCallee } from "../core/float/packed.ts";
-import { handlerIndex } from "../core/handlers.ts";
+import { handlerIndex } from "../handler-index.ts";
 import { typeOf } from "../print-expr.ts";
 import type { Processor } from "../processor.ts";
 import type { UnitBlock } from "./discover.ts";

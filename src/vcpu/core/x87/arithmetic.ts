@@ -1,11 +1,11 @@
 import { type Ex, i32, i64, type Local } from "../../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../../wasm/function.ts";
 import { F } from "../../layout.ts";
+import { FSW } from "../control-bits.ts";
 import type { Core } from "../core.ts";
 import {
 	BIAS,
 	copyNumber,
-	FSW,
 	INTEGER_BIT,
 	invalid,
 	isDenormal,

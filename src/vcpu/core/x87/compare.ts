@@ -1,7 +1,8 @@
 import { i32 } from "../../../wasm/expression.ts";
 import { F } from "../../layout.ts";
+import { FSW } from "../control-bits.ts";
 import type { Core } from "../core.ts";
-import { FSW, isDenormal, isNan, isSignalling, isUnsupported, isZero, partsOf, raiseFlags } from "./format.ts";
+import { isDenormal, isNan, isSignalling, isUnsupported, isZero, partsOf, raiseFlags } from "./format.ts";
 
 /** How two numbers compare, as the condition code of FCOM (SDM 1 table 8-6). */
 export const ORDER = { greater: 0, less: FSW.c0, equal: FSW.c3, unordered: FSW.c0 | FSW.c2 | FSW.c3 } as const;

@@ -2,10 +2,11 @@ import { RAX } from "../../../isa/registers.ts";
 import { type Ex, i32 } from "../../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../../wasm/function.ts";
 import { ACCESS, F, GPRS, REC, STATUS } from "../../layout.ts";
+import { FSW } from "../control-bits.ts";
 import type { Core } from "../core.ts";
 import { isReal } from "../mode.ts";
 import { segmentLinear } from "../segment-access.ts";
-import { EXCEPTIONS, EXPONENT_MAX, FCW, FSW, signExponentOf, significandOf, stackRegister } from "./format.ts";
+import { EXCEPTIONS, EXPONENT_MAX, FCW, signExponentOf, significandOf, stackRegister } from "./format.ts";
 
 const OPCODE_MASK = 0x7ff;
 /** Bytes of a stored register. */

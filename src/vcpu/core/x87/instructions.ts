@@ -3,6 +3,7 @@ import { call, type FunctionBuilder } from "../../../wasm/function.ts";
 import type { ValueType } from "../../../wasm/opcodes.ts";
 import { EXPLICIT_FLAGS } from "../../flag-state.ts";
 import { ACCESS, F, REC, STATUS } from "../../layout.ts";
+import { FSW } from "../control-bits.ts";
 import type { Core } from "../core.ts";
 import { segmentLinear } from "../segment-access.ts";
 import { ORDER } from "./compare.ts";
@@ -11,7 +12,6 @@ import {
 	BIAS,
 	copyNumber,
 	EXPONENT_MAX,
-	FSW,
 	INDEFINITE,
 	isEmpty,
 	isNan,

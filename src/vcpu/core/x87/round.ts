@@ -1,19 +1,9 @@
 import { type Ex, i32, i64 } from "../../../wasm/expression.ts";
 import { call } from "../../../wasm/function.ts";
 import { F } from "../../layout.ts";
+import { FSW } from "../control-bits.ts";
 import type { Core } from "../core.ts";
-import {
-	EXPONENT_MAX,
-	FCW,
-	FSW,
-	INTEGER_BIT,
-	ROUND,
-	raiseFlags,
-	result,
-	roundingMode,
-	signBit,
-	WRAP,
-} from "./format.ts";
+import { EXPONENT_MAX, FCW, INTEGER_BIT, ROUND, raiseFlags, result, roundingMode, signBit, WRAP } from "./format.ts";
 
 /** Rounding of exact results, or of what is exact but for a bit below that says "more", to registers. */
 export function defineRounding(core: Core): void {

@@ -2,9 +2,10 @@ import { SEGMENT } from "../../../isa/registers.ts";
 import { type Ex, i32 } from "../../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../../wasm/function.ts";
 import { F, REC, SEG, segmentOffset } from "../../layout.ts";
+import { FSW } from "../control-bits.ts";
 import type { Core } from "../core.ts";
 import { segmentAddress } from "../mode.ts";
-import { BEFORE, copyNumber, EXCEPTIONS, FSW, invalid, raiseFlags, stackRegister } from "./format.ts";
+import { BEFORE, copyNumber, EXCEPTIONS, invalid, raiseFlags, stackRegister } from "./format.ts";
 
 /** The register stack, and what an instruction does when its result is known. */
 export function defineStack(core: Core): void {

@@ -1,9 +1,8 @@
 import { VECTOR } from "../../../isa/registers.ts";
 import { call } from "../../../wasm/function.ts";
 import { F, PENDING, STATUS } from "../../layout.ts";
-import { CR0 } from "../control-bits.ts";
+import { CR0, FSW } from "../control-bits.ts";
 import type { Core } from "../core.ts";
-import { FSW } from "./format.ts";
 
 /** CR0 bits with which an x87 instruction is #NM (SDM 3A 2.5). */
 export const FPU_ABSENT = CR0.em | CR0.ts;

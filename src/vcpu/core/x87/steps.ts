@@ -1,12 +1,12 @@
 import { type Ex, i32 } from "../../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../../wasm/function.ts";
 import { F, STATUS } from "../../layout.ts";
+import { FSW } from "../control-bits.ts";
 import type { Core } from "../core.ts";
 import {
 	BIAS,
 	copyNumber,
 	EXPONENT_MAX,
-	FSW,
 	INTEGER_BIT,
 	invalid,
 	isDenormal,
