@@ -16,6 +16,20 @@ export interface Place {
 export interface Symbols {
 	/** @param address linear, 64 bits unsigned. @returns undefined: nothing is known of it. */
 	at(address: bigint): Place | undefined;
+	/**
+	 * The registers of the caller, by the compiler's unwind tables.
+	 * @param isReturn `registers.pc` is where a call returns to, which may lie behind the calling function
+	 * @returns undefined where there are no tables for it; `outermost`: nobody called.
+	 */
+	caller?(registers: UnwindRegisters, isReturn: boolean, read: MemoryReader): UnwindRegisters | "outermost" | undefined;
+}
+
+/** What unwind tables work on: flat code, with linear addresses throughout. */
+export interface UnwindRegisters {
+	readonly machine: "i386" | "x86-64";
+	readonly pc: bigint;
+	/** By DWARF's numbers (System V psABI); undefined: not known any more. */
+	readonly values: readonly (bigint | undefined)[];
 }
 
 /**
@@ -44,4 +58,9 @@ export function placeText({ module, symbol, offset, file, line }: Place): string
 	const name = [module, symbol].filter((part) => part !== undefined).join("!");
 	const text = offset === 0 && name !== "" ? name : `${name}+0x${offset.toString(16)}`;
 	return file === undefined ? text : `${text} (${file}${line === undefined ? "" : `:${line}`})`;
+}
+
+/** A little-endian number of 1, 2, 4 or 8 bytes. */
+export function wordIn(bytes: Uint8Array): bigint {
+	return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }
