@@ -1,7 +1,8 @@
 import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { UserError } from "../base/errors.ts";
-import { fileProblem } from "../base/file-problem.ts";
+import { fileProblem, writeHint } from "../base/file-problem.ts";
 import { type BlockStore, SECTOR } from "../bus/block-store.ts";
+import { atExit } from "./at-exit.ts";
 import { lockFile } from "./file-lock.ts";
 
 /** What is read from the file at once, so that sector after sector costs no call each. */
@@ -33,6 +34,7 @@ export class DiskImage implements BlockStore {
 	private readonly keep: Keep;
 	private readonly size: number;
 	private readonly unlock: () => void;
+	private readonly forget: () => void;
 	/** By number; the one used longest ago comes first. */
 	private readonly pieces = new Map<number, Uint8Array>();
 	/** Changed pages by number, where changes do not go to the file. */
@@ -51,16 +53,17 @@ export class DiskImage implements BlockStore {
 		try {
 			this.descriptor = openSync(file, writes ? "r+" : "r");
 		} catch (error) {
-			throw new UserError(`${this.name} ${fileProblem(error)}${writes ? hint(error) : ""}`);
+			throw new UserError(`${this.name} ${fileProblem(error)}${writes ? writeHint(error) : ""}`);
 		}
 		try {
 			this.size = this.checkedSize(options.unit);
-			this.unlock = writes ? lockFile(file, options.what) : () => {};
+			this.unlock = writes ? lockFile(file, this.descriptor, options.what) : () => {};
 		} catch (error) {
 			closeSync(this.descriptor);
 			throw error;
 		}
 		this.sectors = this.size / SECTOR;
+		this.forget = atExit(() => this.close());
 	}
 
 	read(sector: number, into: Uint8Array): boolean {
@@ -108,6 +111,7 @@ export class DiskImage implements BlockStore {
 	close(): void {
 		if (!this.open) return;
 		this.open = false;
+		this.forget();
 		try {
 			if (this.keep === "at-close")
 				for (const [number, page] of this.pages) this.writeFile(number * PAGE, this.clipped(number, page));
@@ -208,11 +212,4 @@ class Refusal extends Error {}
 
 function isRefusal(error: unknown): boolean {
 	return error instanceof Refusal || (error instanceof Error && "syscall" in error);
-}
-
-function hint(error: unknown): string {
-	const code = error instanceof Error && "code" in error ? error.code : "";
-	return code === "EACCES" || code === "EPERM" || code === "EROFS"
-		? "; add ,readonly or ,snapshot to leave it unchanged"
-		: "";
 }

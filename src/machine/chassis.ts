@@ -14,7 +14,7 @@ import { DirectBoot } from "./direct-boot.ts";
 import { DirtyIntervals } from "./dirty-intervals.ts";
 import { type EngineChoice, useEngine } from "./engine.ts";
 import { GuestClock } from "./guest-clock.ts";
-import type { MachineHost } from "./outcome.ts";
+import type { End, MachineHost } from "./outcome.ts";
 import { PanicWatch } from "./panic-watch.ts";
 import { hasFirmware, Pc } from "./pc/pc.ts";
 import type { Requests } from "./requests.ts";
@@ -58,6 +58,8 @@ export class Chassis {
 	/** Absent on the interpreter. */
 	readonly compiler: UnitCompiler | undefined;
 	private readonly intervals: DirtyIntervals | undefined;
+	/** Why the host does not take what the guest has changed in its flash; undefined where it does. */
+	private unsaved: string | undefined;
 
 	/** @throws UserError when the board cannot be built from its configuration. */
 	static async build(parts: ChassisParts): Promise<Chassis> {
@@ -115,6 +117,10 @@ export class Chassis {
 				ignoreFpuErrors: () => processor.ignoreFpuErrors(),
 				a20: (open) => processor.setA20(open),
 			},
+			unsaved: (detail) => {
+				this.unsaved ??= detail;
+				requests.stop({ kind: "output-error", detail });
+			},
 			romStore: (address, data) => host.romWrites.record(romWriteOf(processor, address, data, pc.romName(address))),
 			cpuSignature: identity?.eax ?? 0,
 			cpuFeatures: identity?.edx ?? 0,
@@ -170,10 +176,19 @@ export class Chassis {
 		return hash.digest("hex");
 	}
 
-	/** Flash contents reach the disk. May be called repeatedly. */
+	/** Flash contents reach the disk. @returns the end of the run: `end`, unless they could not. */
+	saved(end: End): End {
+		this.pc.sync();
+		return this.unsaved === undefined ? end : { kind: "output-error", detail: this.unsaved };
+	}
+
+	/** Everything reaches the disk, and files are closed. May be called repeatedly. */
 	close(): void {
-		this.intervals?.finish(this.clock.now());
-		this.pc.close();
+		try {
+			this.intervals?.finish(this.clock.now());
+		} finally {
+			this.pc.close();
+		}
 	}
 
 	private setTaskPriority(value: number): void {

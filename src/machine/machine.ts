@@ -62,7 +62,7 @@ export class Machine implements RunningMachine {
 		const { pc, clock } = chassis;
 		try {
 			if (pc.vga && host.screen) screen = new Screen(pc.vga, host.screen);
-			const end = await (pair ?? chassis.loop).run();
+			const end = chassis.saved(await (pair ?? chassis.loop).run());
 			screen?.finish();
 			return { end, instructions: this.instructions, guestTimeNs: clock.now(), flash: pc.flashActivity };
 		} finally {

@@ -32,7 +32,14 @@ export interface MemoryReport {
  */
 export async function reportMemory(config: MachineConfig): Promise<MemoryReport> {
 	const vm = await Vm.create({ physicalBits: 40 });
-	const memory = new PcMemory(config, { vm, shadow: true, host: {}, romStore: () => {}, trace: () => undefined });
+	const memory = new PcMemory(config, {
+		vm,
+		shadow: true,
+		host: {},
+		romStore: () => {},
+		unsaved: () => {},
+		trace: () => undefined,
+	});
 	try {
 		memory.follow();
 		const { root, view } = memory.map.space;

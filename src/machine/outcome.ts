@@ -19,7 +19,7 @@ export type StopReason =
 	/** `--rom-writes stop`. */
 	| { readonly kind: "rom-write" }
 	| { readonly kind: "signal"; readonly signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGPIPE" }
-	/** A console's file takes no more bytes. */
+	/** A file takes no more bytes: a console's, or a flash's. */
 	| { readonly kind: "output-error"; readonly detail: string };
 
 /** Why a run ended. */

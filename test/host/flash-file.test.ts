@@ -19,7 +19,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UserError } from "../../src/base/errors.ts";
 import { FlashFile } from "../../src/host/flash-file.ts";
 
-const OPTIONS = { what: "--flash", readonly: false, sectorSize: 4096, limit: 0x80_0000 };
+const OPTIONS = { what: "--flash", readonly: false, sectorSize: 4096, limit: 0x80_0000, failed: () => {} };
 
 let folder: string;
 let path: string;
@@ -153,7 +153,7 @@ describe("flash file mistakes", () => {
 		chmodSync(folder, 0o777);
 		chmodSync(path, 0o444);
 		expect(message(() => unprivileged(open))).toBe(
-			`--flash: ${path} is not accessible (permission denied); add ,readonly to leave it unchanged`,
+			`--flash: ${path} is not accessible (permission denied); add ,readonly or ,snapshot to leave it unchanged`,
 		);
 	});
 });
@@ -171,9 +171,9 @@ describe("flash file lock", () => {
 		open();
 		const other = join(folder, "link.fd");
 		symlinkSync(path, other);
-		expect(message(() => open())).toBe(`--flash: ${path} is in use by process ${process.pid} (its lock is ${lock()})`);
+		expect(message(() => open())).toBe(`--flash: ${path} is in use by this process already (its lock is ${lock()})`);
 		expect(message(() => open(other))).toBe(
-			`--flash: ${other} is in use by process ${process.pid} (its lock is ${lock()})`,
+			`--flash: ${other} is in use by this process already (its lock is ${lock()})`,
 		);
 	});
 

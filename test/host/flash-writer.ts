@@ -3,7 +3,12 @@ import { FlashArray } from "../../src/devices/pflash-array.ts";
 import { PflashCfi01 } from "../../src/devices/pflash-cfi01.ts";
 import { FlashFile } from "../../src/host/flash-file.ts";
 
-const file = new FlashFile(process.argv[2]!, { what: "--flash", readonly: false, sectorSize: 4096, limit: 1 << 23 });
+const file = new FlashFile(process.argv[2]!, {
+	...{ what: "--flash", readonly: false, sectorSize: 4096, limit: 1 << 23 },
+	failed: (problem) => {
+		throw new Error(problem);
+	},
+});
 const memory = new Uint8Array(file.size);
 file.load(memory);
 const flash = new PflashCfi01("flash0", new FlashArray(memory, 4096, file, false), { setDirect: () => {} });

@@ -1,3 +1,4 @@
+import { closeAll } from "../../base/close-all.ts";
 import { SECTOR } from "../../bus/block-store.ts";
 import type { Clock } from "../../bus/device.ts";
 import type { MachineConfig } from "../../config/index.ts";
@@ -44,6 +45,6 @@ export class Drives {
 
 	/** Everything reaches the disk. May be called repeatedly. */
 	close(): void {
-		for (const image of this.images) image.close();
+		closeAll(this.images);
 	}
 }

@@ -45,6 +45,11 @@ export class FlashUnit {
 		return { romdSwitches, erasedBlocks, programmedBytes };
 	}
 
+	/** What has changed reaches the disk. */
+	sync(): void {
+		this.file.sync();
+	}
+
 	/** Everything reaches the disk. May be called repeatedly. */
 	close(): void {
 		this.file.close();

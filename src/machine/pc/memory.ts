@@ -1,3 +1,4 @@
+import { closeAll } from "../../base/close-all.ts";
 import { MmioBus, type MmioRange, type MmioTarget, type RomStore } from "../../bus/mmio-bus.ts";
 import type { BusTarget } from "../../bus/range-bus.ts";
 import type { MachineConfig } from "../../config/index.ts";
@@ -36,6 +37,8 @@ export interface PcMemoryParts {
 	readonly host: Pick<MachineHost, "flash">;
 	readonly shadow: boolean;
 	readonly romStore: RomStore;
+	/** Told when the host does not take what the guest has changed in its flash. */
+	readonly unsaved: (problem: string) => void;
 	readonly trace: Trace;
 }
 
@@ -59,7 +62,7 @@ export class PcMemory {
 	 * Reads the images; the flash files stay open until {@link close}. What changes in the flash of a `shadow` is never written.
 	 * @throws UserError for images that are missing, of a size that cannot be placed, or in use.
 	 */
-	constructor(config: MachineConfig, { vm, shadow, romStore, trace, host }: PcMemoryParts) {
+	constructor(config: MachineConfig, { vm, shadow, romStore, trace, host, unsaved }: PcMemoryParts) {
 		this.vm = vm;
 		this.mmio = new MmioBus(romStore);
 		const image = config.bios === undefined ? undefined : readImage(config.bios, "--bios", BIOS_LIMIT);
@@ -67,7 +70,7 @@ export class PcMemory {
 		const files: FlashFile[] = [];
 		try {
 			for (const { path, readonly, snapshot } of config.flash) {
-				const options = { what: "--flash", sectorSize: FLASH_SECTOR, limit: FLASH_LIMIT };
+				const options = { what: "--flash", sectorSize: FLASH_SECTOR, limit: FLASH_LIMIT, failed: unsaved };
 				files.push(new FlashFile(path, { ...options, readonly: readonly || snapshot || shadow }));
 			}
 			checkFlashSizes(files.map(({ size }, i) => ({ name: `--flash: ${config.flash[i]?.path}`, size })));
@@ -119,9 +122,14 @@ export class PcMemory {
 		});
 	}
 
-	/** Flash contents reach the disk. May be called repeatedly. */
+	/** Flash contents reach the disk. */
+	sync(): void {
+		for (const unit of this.flash) unit.sync();
+	}
+
+	/** Flash contents reach the disk, and the files are closed. May be called repeatedly. */
 	close(): void {
-		for (const unit of this.flash) unit.close();
+		closeAll(this.flash);
 	}
 
 	private allocate(bytes: number): HostBuffer {

@@ -1,3 +1,4 @@
+import { closeAll } from "../../base/close-all.ts";
 import type { Clock, PowerControl } from "../../bus/device.ts";
 import type { RomStore } from "../../bus/mmio-bus.ts";
 import type { MachineConfig } from "../../config/index.ts";
@@ -39,6 +40,8 @@ export interface PcParts {
 	/** The board runs beside another one: files are read and never written. */
 	readonly shadow: boolean;
 	readonly romStore: RomStore;
+	/** Told when the host does not take what the guest has changed in its flash. */
+	readonly unsaved: (problem: string) => void;
 	readonly trace: Trace;
 	/** CPUID leaf 1: EAX and EDX. */
 	readonly cpuSignature: number;
@@ -138,12 +141,17 @@ export class Pc implements Board {
 		topology.transaction(() => {
 			for (const device of this.space.devices) device.reset();
 		});
+		this.memory.sync();
 	}
 
-	/** Everything reaches the disk. May be called repeatedly. */
+	/** Flash contents reach the disk. */
+	sync(): void {
+		this.memory.sync();
+	}
+
+	/** Everything reaches the disk, and files are closed. May be called repeatedly. */
 	close(): void {
-		this.drives.close();
-		this.memory.close();
+		closeAll([this.memory, this.drives]);
 	}
 
 	private openDrives(config: MachineConfig, parts: PcParts): Drives {
