@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-import { crc32 } from "node:zlib";
 import { assert } from "../base/errors.ts";
 
 /**
@@ -134,10 +132,12 @@ function restOf(image: Uint8Array, offset: number, length: number): Uint8Array {
 }
 
 function digest(...parts: readonly Uint8Array[]): Uint8Array {
-	const hash = createHash("sha256");
+	const hash = process.getBuiltinModule("node:crypto").createHash("sha256");
 	for (const part of parts) hash.update(part);
 	return hash.digest();
 }
+
+const crc32 = (bytes: Uint8Array): number => process.getBuiltinModule("node:zlib").crc32(bytes);
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
 	return Buffer.compare(a, b) === 0;

@@ -1,5 +1,3 @@
-import { spawnSync } from "node:child_process";
-
 /**
  * Byte ranges by which QEMU tells other programs what it does with an image: byte 100 + n is locked, shared, by those who do it, and
  * byte 200 + n by those who want nobody else to. n is 0 for reading, 1 for writing, 3 for resizing.
@@ -62,6 +60,8 @@ for b in sys.argv[1:]:
  */
 export function lockRanges(descriptor: number): "taken" | "refused" | "unavailable" {
 	if (process.platform !== "linux" || !ARCHITECTURES.includes(process.arch)) return "unavailable";
+	// Loaded only for images that are written.
+	const { spawnSync } = process.getBuiltinModule("node:child_process");
 	const bytes = [...OURS, "-", ...THEIRS].map(String);
 	for (const [program, ...words] of SCRIPTS) {
 		const { status } = spawnSync(program, [...words, ...bytes], {
