@@ -101,13 +101,21 @@ function parse(text: string): FlashImage {
 	if (deviceWidth !== undefined && deviceWidth > bankWidth) {
 		throw new ValueError(`device-width=${deviceWidth} is not possible on a bus of bank-width=${bankWidth}`);
 	}
+	const commandSet = given.oneOf("command-set", ["intel", "amd"], "intel");
+	const strict = given.isOn("strict");
+	for (const field of ["timing", "locked"] as const) {
+		if (given.isOn(field) && !strict) throw new ValueError(`${field}=on is a rule of real chips: it needs strict=on`);
+	}
+	if (commandSet === "amd" && !strict && deviceWidth !== undefined && deviceWidth !== bankWidth) {
+		throw new ValueError(`device-width=${deviceWidth} needs strict=on: QEMU's AMD flash is a single chip`);
+	}
 	return {
 		path: given.file,
 		readonly: given.isOn("readonly"),
 		snapshot: given.isOn("snapshot"),
 		chips: {
-			commandSet: given.oneOf("command-set", ["intel", "amd"], "intel"),
-			strict: given.isOn("strict"),
+			commandSet,
+			strict,
 			bankWidth,
 			...(deviceWidth === undefined ? {} : { deviceWidth }),
 			blocks: blocksOf(given.get("blocks") ?? "4K"),

@@ -1,4 +1,5 @@
 import { assert } from "../base/errors.ts";
+import type { FlashBlock, FlashGeometry } from "./pflash-geometry.ts";
 
 /** Told which bytes of a flash have changed, and when they should reach the disk. */
 export interface FlashStore {
@@ -6,34 +7,23 @@ export interface FlashStore {
 	flush(): void;
 }
 
-/** What a flash did since power-on. */
-export interface FlashStatistics {
-	/** How often each command byte was written in the ready state. */
-	readonly commands: ReadonlyMap<number, number>;
-	readonly programmedBytes: number;
-	readonly erasedBlocks: number;
-	/** Changes between direct array reads and command mode, both ways. */
-	readonly romdSwitches: number;
-}
-
 /**
- * The cells of a flash chip: what a command set programs and erases. The bytes are the guest's own memory, so that
- * array reads need no device. Programming overwrites; it does not only clear bits as real cells do.
+ * The cells of a flash: what command sets program and erase. The bytes are the guest's own memory, so that array reads need no
+ * device. Nothing changes in a read-only flash.
  */
 export class FlashArray {
 	readonly bytes: Uint8Array;
-	readonly sectorSize: number;
+	readonly geometry: FlashGeometry;
 	readonly readonly: boolean;
 	programmedBytes = 0;
 	erasedBlocks = 0;
 	private readonly store: FlashStore;
 
-	/** `sectorSize`: a power of two that divides the number of bytes. */
-	constructor(bytes: Uint8Array, sectorSize: number, store: FlashStore, readonly: boolean) {
-		assert(bytes.length > 0 && bytes.length % sectorSize === 0, "a flash is whole sectors");
-		assert((sectorSize & (sectorSize - 1)) === 0, "a flash sector is a power of two");
+	/** `bytes`: as many as `geometry` has. */
+	constructor(bytes: Uint8Array, geometry: FlashGeometry, store: FlashStore, readonly: boolean) {
+		assert(bytes.length === geometry.size, "a flash is whole blocks");
 		this.bytes = bytes;
-		this.sectorSize = sectorSize;
+		this.geometry = geometry;
 		this.store = store;
 		this.readonly = readonly;
 	}
@@ -45,27 +35,49 @@ export class FlashArray {
 		return value >>> 0;
 	}
 
-	/** False when the flash is read-only. Bytes past the end are dropped. */
-	program(offset: number, data: Uint8Array): boolean {
+	/** Overwrites, `size` bytes of a little-endian number; bytes past the end are dropped. False when the flash is read-only. */
+	program(offset: number, size: number, value: number): boolean {
 		if (this.readonly) return false;
-		const fitting = data.subarray(0, Math.max(0, this.bytes.length - offset));
-		this.bytes.set(fitting, offset);
-		this.programmedBytes += fitting.length;
-		this.store.write(offset, fitting.length);
+		const end = Math.min(offset + size, this.bytes.length);
+		for (let at = offset, rest = value; at < end; at++, rest >>>= 8) this.bytes[at] = rest;
+		this.changed(offset, end - offset);
 		return true;
 	}
 
-	/** Erases the sector around `offset`; false when the flash is read-only. */
-	erase(offset: number): boolean {
+	/** The same with many bytes. */
+	programBytes(offset: number, data: Uint8Array): boolean {
 		if (this.readonly) return false;
-		const start = offset - (offset % this.sectorSize);
-		this.bytes.fill(0xff, start, start + this.sectorSize);
-		this.erasedBlocks++;
-		this.store.write(start, this.sectorSize);
+		const fitting = data.subarray(0, Math.max(0, this.bytes.length - offset));
+		this.bytes.set(fitting, offset);
+		this.changed(offset, fitting.length);
 		return true;
+	}
+
+	/** Fills a block with ones; false when the flash is read-only. */
+	erase({ offset, length }: FlashBlock): boolean {
+		if (this.readonly) return false;
+		this.bytes.fill(0xff, offset, offset + length);
+		this.erasedBlocks++;
+		this.store.write(offset, length);
+		return true;
+	}
+
+	/**
+	 * What one of several chips side by side holds of a block: `width` bytes at `lane`, and again every `stride` bytes, become ones.
+	 */
+	eraseLane({ offset, length }: FlashBlock, lane: number, width: number, stride: number): void {
+		for (let at = offset + lane; at < offset + length; at += stride) this.bytes.fill(0xff, at, at + width);
+		this.erasedBlocks++;
+		this.store.write(offset, length);
 	}
 
 	flush(): void {
 		this.store.flush();
+	}
+
+	private changed(offset: number, length: number): void {
+		if (length <= 0) return;
+		this.programmedBytes += length;
+		this.store.write(offset, length);
 	}
 }

@@ -1,23 +1,8 @@
-import type { AccessSize, Device } from "../bus/device.ts";
-import type { FlashArray, FlashStatistics } from "./pflash-array.ts";
-import type { FlashObserver, FlashRefusal } from "./pflash-events.ts";
-import { cfi01Query } from "./pflash-query.ts";
-
-/** Whether array reads go straight to memory, without the device. */
-export interface RomdControl {
-	setDirect(on: boolean): void;
-}
-
-/** Manufacturer and device as the identifier command shows them; 0 where a board does not say. */
-export interface FlashIdentity {
-	readonly manufacturer: number;
-	readonly device: number;
-}
-
-export interface PflashOptions {
-	readonly identity?: FlashIdentity;
-	readonly observer?: FlashObserver;
-}
+import type { AccessSize } from "../bus/device.ts";
+import { type FlashIdentity, type FlashWidth, inEachPart, Pflash, type PflashParts } from "./pflash.ts";
+import type { FlashRefusal } from "./pflash-events.ts";
+import { queryTable } from "./pflash-query.ts";
+import { bytesOf } from "./pflash-reports.ts";
 
 /** What the next write means. */
 type State =
@@ -34,7 +19,7 @@ type State =
 /** What reads give. */
 type ReadMode = "array" | "status" | "id" | "query";
 
-export interface PflashState {
+export interface Cfi01State {
 	readonly state: State;
 	readonly readMode: ReadMode;
 	readonly status: number;
@@ -55,63 +40,54 @@ const CONFIRM = 0xd0;
 const READ_ARRAY = 0xff;
 const LOCK = 0x01;
 
-/** Bytes of the write buffer: its window lies at a multiple of this. */
-const BUFFER_SIZE = 256;
+/** Exponents of two: bytes of a chip's write buffer on a bus one byte wide, and on wider ones. */
+const NARROW_BUFFER = 8;
+const WIDE_BUFFER = 11;
+/** Bytes of the query table that there are. */
+const QUERY_LENGTH = 0x52;
 
 /**
- * A parallel flash with the Intel command set on a bus one byte wide (Intel 28F640J3 4.0; QEMU's pflash_cfi01 rules).
- * The low byte of a write is the command; a data cycle programs as many bytes as were written.
+ * A parallel flash with the Intel command set by QEMU's rules (pflash_cfi01), which follow the Intel 28F640J3. The low byte of a
+ * write is the command; a data cycle programs as many bytes as were written. However many chips lie side by side, there is one state.
  *
- * As on QEMU, and unlike a chip: an erase happens at its first cycle, the confirmation only ends it; clearing the
- * status returns to array reads; programming can set bits; locks are accepted and not kept.
+ * Unlike a chip: an erase happens at its first cycle, the confirmation only ends it; nothing takes time, and what is suspended on a
+ * chip is unknown; clearing the status returns to array reads; programming can set bits; locks are accepted and not kept.
  */
-export class PflashCfi01 implements Device<PflashState> {
-	readonly name: string;
-	readonly sizes: readonly AccessSize[] = [1, 2, 4];
-	private readonly array: FlashArray;
-	private readonly romd: RomdControl;
+export class PflashCfi01 extends Pflash<Cfi01State> {
+	private readonly bankWidth: FlashWidth;
+	/** Absent: not said, as on PCs; QEMU answers such boards as it did before there was a width. */
+	private readonly deviceWidth: FlashWidth | undefined;
 	private readonly identity: FlashIdentity;
-	private readonly observer: FlashObserver | undefined;
-	private readonly queryTable: Uint8Array;
-	private readonly commands = new Map<number, number>();
-	private romdSwitches = 0;
-	/** What `romd` was last told. */
-	private direct = true;
+	private readonly table: Uint8Array;
 	private state: State = "ready";
 	private readMode: ReadMode = "array";
 	private status = STATUS_READY;
 	private counter = 0;
 	private bufferBase: number | undefined;
-	/** The window as it will be after the commit. */
-	private readonly buffer = new Uint8Array(BUFFER_SIZE);
+	/** The window as it will be after the commit; a power of two. */
+	private readonly buffer: Uint8Array;
 	private filled: readonly [start: number, end: number] = [0, 0];
 
-	/** Reads are direct at the start. */
-	constructor(
-		name: string,
-		array: FlashArray,
-		romd: RomdControl,
-		{ identity = { manufacturer: 0, device: 0 }, observer }: PflashOptions = {},
-	) {
-		this.name = name;
-		this.array = array;
-		this.romd = romd;
+	constructor(parts: PflashParts) {
+		super(parts);
+		const { bankWidth = 1, deviceWidth, identity = { manufacturer: 0, device: 0 } } = parts;
+		this.bankWidth = bankWidth;
+		this.deviceWidth = deviceWidth;
 		this.identity = identity;
-		this.observer = observer;
-		this.queryTable = cfi01Query({
-			size: array.bytes.length,
-			sectorSize: array.sectorSize,
-			bufferSize: BUFFER_SIZE,
+		const chips = bankWidth / (deviceWidth ?? bankWidth);
+		const buffer = bankWidth === 1 ? NARROW_BUFFER : WIDE_BUFFER;
+		this.buffer = new Uint8Array(chips * 2 ** buffer);
+		this.table = queryTable({
+			commandSet: 1,
+			supply: [0x45, 0x55],
+			typical: { program: 7, buffer: 7, erase: 10, chipErase: 0 },
+			longest: { program: 4, buffer: 4, erase: 4, chipErase: 0 },
+			bus: 2,
+			buffer,
+			runs: this.array.geometry.runs.map(({ count, size }) => ({ count, size: size / chips })),
+			// Version 1.0, no optional feature, one protection field.
+			primary: [0x31, 0x30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
 		});
-	}
-
-	get statistics(): FlashStatistics {
-		return {
-			commands: new Map(this.commands),
-			programmedBytes: this.array.programmedBytes,
-			erasedBlocks: this.array.erasedBlocks,
-			romdSwitches: this.romdSwitches,
-		};
 	}
 
 	read(offset: number, size: AccessSize): number {
@@ -119,12 +95,12 @@ export class PflashCfi01 implements Device<PflashState> {
 			case "array":
 				return this.array.read(offset, size);
 			case "status":
-				// A doubleword shows the status of two 16-bit chips side by side.
-				return size === 4 ? this.status | (this.status << 16) : this.status;
+				// Where no width is said, a doubleword shows two chips of 16 bits.
+				return inEachPart(this.status, this.deviceWidth ?? 2, size);
 			case "query":
-				return this.queryTable[offset & 0xff]!;
+				return this.readWords(offset, size, (word) => (word < QUERY_LENGTH ? this.table[word]! : 0));
 			case "id":
-				return this.readIdentity(offset & 0xff);
+				return this.readIdentity(offset, size);
 		}
 	}
 
@@ -138,21 +114,19 @@ export class PflashCfi01 implements Device<PflashState> {
 				this.program(offset, size, value);
 				break;
 			case "erase":
-				this.confirm(command === CONFIRM, offset, [0x20, command]);
+				this.confirm(command === CONFIRM, offset, 0x20, command);
 				if (command === CONFIRM) this.array.flush();
 				break;
 			case "lock":
-				if (command === CONFIRM || command === LOCK) this.tellLock(command === LOCK ? "lock" : "unlock", offset);
-				this.confirm(command === CONFIRM || command === LOCK, offset, [0x60, command]);
+				this.lock(command, offset);
 				break;
 			case "query":
-				if (command === READ_ARRAY) {
-					this.observer?.({ kind: "read-array", offset });
-					this.readArray();
-				}
+				if (command !== READ_ARRAY) break;
+				this.reports.command("read-array", offset);
+				this.readArray();
 				break;
 			case "buffer-count":
-				this.counter = command;
+				this.counter = value % 2 ** (8 * (this.deviceWidth ?? this.bankWidth));
 				this.bufferBase = undefined;
 				this.state = "buffer-data";
 				break;
@@ -163,7 +137,7 @@ export class PflashCfi01 implements Device<PflashState> {
 				this.commitBuffer(offset, command);
 				break;
 		}
-		this.updateRomd();
+		this.setDirect(this.readMode === "array");
 	}
 
 	reset(): void {
@@ -175,11 +149,11 @@ export class PflashCfi01 implements Device<PflashState> {
 		this.buffer.fill(0);
 		this.filled = [0, 0];
 		this.array.flush();
-		this.updateRomd();
+		this.setDirect(true);
 	}
 
 	/** The array's bytes are guest memory and saved as such. */
-	save(): PflashState {
+	save(): Cfi01State {
 		return {
 			state: this.state,
 			readMode: this.readMode,
@@ -191,7 +165,7 @@ export class PflashCfi01 implements Device<PflashState> {
 		};
 	}
 
-	load(state: PflashState): void {
+	load(state: Cfi01State): void {
 		this.state = state.state;
 		this.readMode = state.readMode;
 		this.status = state.status;
@@ -199,12 +173,11 @@ export class PflashCfi01 implements Device<PflashState> {
 		this.bufferBase = state.bufferBase ?? undefined;
 		this.buffer.set(state.buffer);
 		this.filled = [...state.filled];
-		this.updateRomd();
+		this.setDirect(this.readMode === "array");
 	}
 
 	/** The first cycle of a command. */
 	private start(command: number, offset: number): void {
-		this.commands.set(command, (this.commands.get(command) ?? 0) + 1);
 		this.readMode = "status";
 		switch (command) {
 			case 0x10:
@@ -216,7 +189,7 @@ export class PflashCfi01 implements Device<PflashState> {
 				this.state = "erase";
 				break;
 			case 0x50:
-				this.observer?.({ kind: "clear-status", offset });
+				this.reports.command("clear-status", offset);
 				this.status = 0;
 				this.readArray();
 				break;
@@ -224,14 +197,14 @@ export class PflashCfi01 implements Device<PflashState> {
 				this.state = "lock";
 				break;
 			case 0x70:
-				this.observer?.({ kind: "read-status", offset });
+				this.reports.command("read-status", offset);
 				break;
 			case 0x90:
-				this.observer?.({ kind: "read-id", offset });
+				this.reports.command("read-id", offset);
 				this.readMode = "id";
 				break;
 			case 0x98:
-				this.observer?.({ kind: "cfi-query", offset });
+				this.reports.command("cfi-query", offset);
 				this.readMode = "query";
 				this.state = "query";
 				break;
@@ -242,12 +215,12 @@ export class PflashCfi01 implements Device<PflashState> {
 			case 0x00:
 			case 0xf0:
 			case READ_ARRAY:
-				this.observer?.({ kind: "read-array", offset });
+				this.reports.command("read-array", offset);
 				this.readArray();
 				break;
 			default:
 				// What is unknown gives the array, too.
-				this.observer?.({ kind: "unknown", offset, cycles: [command] });
+				this.reports.unknown(offset, command);
 				this.readArray();
 		}
 	}
@@ -259,9 +232,9 @@ export class PflashCfi01 implements Device<PflashState> {
 	}
 
 	/** The second cycle of a two-cycle command: the flash is ready, reads give the status. */
-	private confirm(confirmed: boolean, offset: number, cycles: readonly number[]): void {
+	private confirm(confirmed: boolean, offset: number, setup: number, command: number): void {
 		if (!confirmed) {
-			this.observer?.({ kind: "unknown", offset, cycles });
+			this.reports.unknown(offset, setup, command);
 			this.readArray();
 			return;
 		}
@@ -270,33 +243,38 @@ export class PflashCfi01 implements Device<PflashState> {
 	}
 
 	private erase(offset: number): void {
-		const { sectorSize } = this.array;
-		const block = Math.floor(offset / sectorSize);
-		this.observer?.({ kind: "erase", block, offset: block * sectorSize, length: sectorSize });
-		if (!this.array.erase(offset)) this.refuse(offset, STATUS_ERASE_ERROR, "readonly");
+		const block = this.array.geometry.blockAt(offset);
+		this.reports.erase(block);
+		if (!this.array.erase(block)) this.refuse(offset, STATUS_ERASE_ERROR, "readonly");
 		this.status |= STATUS_READY;
 	}
 
+	private lock(command: number, offset: number): void {
+		const known = command === CONFIRM || command === LOCK;
+		if (known) this.reports.lock(command === LOCK ? "lock" : "unlock", this.array.geometry.blockAt(offset));
+		this.confirm(known, offset, 0x60, command);
+	}
+
 	private program(offset: number, size: AccessSize, value: number): void {
-		const data = littleEndian(value, size);
-		this.tellProgram("program", offset, data);
-		if (!this.array.program(offset, data)) this.refuse(offset, STATUS_PROGRAM_ERROR, "readonly");
+		this.reports.program(offset, size, value);
+		if (!this.array.program(offset, size, value)) this.refuse(offset, STATUS_PROGRAM_ERROR, "readonly");
 		this.status |= STATUS_READY;
 		this.state = "ready";
 	}
 
 	private fillBuffer(offset: number, size: AccessSize, value: number): void {
+		const { buffer } = this;
 		if (this.bufferBase === undefined) {
-			this.bufferBase = offset - (offset % BUFFER_SIZE);
-			this.buffer.set(this.array.bytes.subarray(this.bufferBase, this.bufferBase + BUFFER_SIZE));
-			this.filled = [BUFFER_SIZE, 0];
+			this.bufferBase = offset - (offset % buffer.length);
+			buffer.set(this.array.bytes.subarray(this.bufferBase, this.bufferBase + buffer.length));
+			this.filled = [buffer.length, 0];
 		}
 		const at = offset - this.bufferBase;
-		const outside = at < 0 || at + size > BUFFER_SIZE;
+		const outside = at < 0 || at + size > buffer.length;
 		if (this.array.readonly || outside) {
 			this.refuse(offset, STATUS_PROGRAM_ERROR, outside ? "boundary" : "readonly");
 		} else {
-			this.buffer.set(littleEndian(value, size), at);
+			buffer.set(bytesOf(value, size), at);
 			this.filled = [Math.min(this.filled[0], at), Math.max(this.filled[1], at + size)];
 		}
 		this.status |= STATUS_READY;
@@ -311,44 +289,38 @@ export class PflashCfi01 implements Device<PflashState> {
 		if (good) {
 			const [start, end] = this.filled;
 			const data = this.buffer.subarray(start, end);
-			this.tellProgram("program-buffer", base + start, data);
-			this.array.program(base + start, data);
+			this.reports.programBytes("program-buffer", base + start, data);
+			this.array.programBytes(base + start, data);
 		}
-		this.confirm(good, offset, [0xe8, command]);
+		this.confirm(good, offset, 0xe8, command);
 	}
 
 	private refuse(offset: number, status: number, reason: FlashRefusal): void {
 		this.status |= status;
-		this.observer?.({ kind: "error", offset, status, reason });
+		this.reports.error(offset, status, reason);
 	}
 
-	private tellProgram(kind: "program" | "program-buffer", offset: number, data: Uint8Array): void {
-		if (this.observer === undefined) return;
-		const before = this.array.bytes.slice(offset, offset + data.length);
-		this.observer({ kind, offset, bytes: data.slice(0, before.length), before });
+	private readIdentity(offset: number, size: AccessSize): number {
+		const { manufacturer, device } = this.identity;
+		if (this.deviceWidth === undefined) {
+			// Before there was a width, the first word had both.
+			return this.readWords(offset, size, (word) => (word === 0 ? (manufacturer << 8) | device : 0));
+		}
+		return this.readWords(offset, size, (word) => [manufacturer, device][word & 0xff] ?? 0);
 	}
 
-	private tellLock(action: "lock" | "unlock", offset: number): void {
-		const { sectorSize } = this.array;
-		const block = Math.floor(offset / sectorSize);
-		this.observer?.({ kind: "lock", action, block, offset: block * sectorSize, length: sectorSize });
+	/**
+	 * What a table with one entry for each word of a chip shows, at each chip. A read wider than the bank is several; they lie as far
+	 * apart in the table as QEMU has them.
+	 */
+	private readWords(offset: number, size: AccessSize, entry: (word: number) => number): number {
+		const { bankWidth, deviceWidth } = this;
+		if (deviceWidth === undefined) return entry(Math.floor((offset & 0xff) / bankWidth));
+		let value = 0;
+		for (let at = 0; at < size; at += bankWidth) {
+			const word = Math.floor((offset + at * bankWidth) / bankWidth);
+			value |= inEachPart(entry(word), deviceWidth, bankWidth) << (8 * at);
+		}
+		return value >>> 0;
 	}
-
-	private readIdentity(offset: number): number {
-		if (offset === 0) return this.identity.manufacturer;
-		return offset === 1 ? this.identity.device : 0;
-	}
-
-	private updateRomd(): void {
-		const direct = this.readMode === "array";
-		if (direct === this.direct) return;
-		this.direct = direct;
-		this.romdSwitches++;
-		this.observer?.({ kind: "romd", on: direct });
-		this.romd.setDirect(direct);
-	}
-}
-
-function littleEndian(value: number, size: AccessSize): Uint8Array {
-	return Uint8Array.from({ length: size }, (_, i) => (value >>> (8 * i)) & 0xff);
 }

@@ -11,27 +11,28 @@ export type FlashRefusal =
 	/** A bit that is 0 was to become 1, which takes an erase. */
 	| "needs-erase"
 	/** The chip is busy with something that must end or be resumed first. */
-	| "suspended";
+	| "busy";
+
+/** Commands whose address says nothing more than where they were written. */
+export type FlashCommand =
+	| "read-array"
+	| "read-id"
+	| "cfi-query"
+	| "read-status"
+	| "clear-status"
+	| "suspend"
+	| "resume"
+	| "unlock-bypass"
+	| "unlock-bypass-reset";
+
+export type FlashLocking = "lock" | "unlock" | "lock-down";
 
 /**
  * What a flash was told and what it did, decoded from its bus cycles; told as it happens. Offsets and lengths are bytes, from the
  * start of the flash. `bytes` and `before` belong to the observer.
  */
 export type FlashEvent =
-	/** Commands whose address says nothing more than where they were written. */
-	| {
-			readonly kind:
-				| "read-array"
-				| "read-id"
-				| "cfi-query"
-				| "read-status"
-				| "clear-status"
-				| "suspend"
-				| "resume"
-				| "unlock-bypass"
-				| "unlock-bypass-reset";
-			readonly offset: number;
-	  }
+	| { readonly kind: FlashCommand; readonly offset: number }
 	/** `program`: one data cycle; `program-buffer`: a confirmed buffer. `before` is what the cells held. */
 	| {
 			readonly kind: "program" | "program-buffer";
@@ -43,7 +44,7 @@ export type FlashEvent =
 	| { readonly kind: "erase"; readonly block: number; readonly offset: number; readonly length: number }
 	| {
 			readonly kind: "lock";
-			readonly action: "lock" | "unlock" | "lock-down";
+			readonly action: FlashLocking;
 			readonly block: number;
 			readonly offset: number;
 			readonly length: number;

@@ -1,53 +1,70 @@
-/** The shape of a flash with sectors of one size. */
-export interface FlashGeometry {
-	/** Bytes. */
-	readonly size: number;
-	readonly sectorSize: number;
-	/** Bytes of the write buffer, a power of two. */
-	readonly bufferSize: number;
+import type { FlashRun } from "./pflash-geometry.ts";
+
+/** Typical times: exponents of two; 0 where there is no such command. */
+export interface FlashTimes {
+	/** Microseconds for a word. */
+	readonly program: number;
+	/** Microseconds for a full write buffer. */
+	readonly buffer: number;
+	/** Milliseconds for a block. */
+	readonly erase: number;
+	/** Milliseconds for the chip. */
+	readonly chipErase: number;
 }
 
-const INTEL_EXTENDED = 0x0001;
-const PRIMARY_TABLE = 0x31;
+/** What a chip's query table says (JESD68.01). */
+export interface QueryFacts {
+	/** 1: Intel's, 2: AMD's. */
+	readonly commandSet: 1 | 2;
+	/** Lowest and highest supply voltage: volts in the upper digit, tenths in the lower one. */
+	readonly supply: readonly [lowest: number, highest: number];
+	readonly typical: FlashTimes;
+	/** How much longer each may take at most: exponents of two. */
+	readonly longest: FlashTimes;
+	/** 0: 8 bits, 1: 16 bits, 2: both, 3: 32 bits. */
+	readonly bus: number;
+	/** Bytes of the write buffer, an exponent of two; 0: there is none. */
+	readonly buffer: number;
+	/** The erase blocks of this chip, at most four sizes. */
+	readonly runs: readonly FlashRun[];
+	/** What follows the letters PRI in the primary table: its version and the command set's own fields. */
+	readonly primary: readonly number[];
+}
+
+const PRIMARY_LETTERS = [0x50, 0x52, 0x49];
+const RUNS = 0x2d;
+/** Where the primary table lies: chips with a single size of blocks have it right behind that. */
+const PRIMARY_INTEL = 0x31;
+const PRIMARY = 0x40;
 
 /**
- * The query table of an Intel-command-set chip (JESD68.01; Intel extended query 1.0): 256 bytes, one for each
- * address. Timings are exponents of two. The size is given as the number of trailing zeros, which is short of the
- * truth for sizes that are no power of two; QEMU says so too, and drivers count the sectors.
+ * The query table: 256 bytes, one for each address. The size is given as the number of its trailing zeros, which is short of the
+ * truth for sizes that are no power of two; QEMU says so too, and drivers count the blocks.
  */
-export function cfi01Query(geometry: FlashGeometry): Uint8Array {
+export function queryTable(facts: QueryFacts): Uint8Array {
+	const { commandSet, supply, typical, longest, runs } = facts;
 	const table = new Uint8Array(256);
 	const word = (at: number, value: number): void => {
 		table[at] = value & 0xff;
 		table[at + 1] = value >> 8;
 	};
-	const text = (at: number, value: string): void => {
-		table.set(new TextEncoder().encode(value), at);
-	};
-	text(0x10, "QRY");
-	word(0x13, INTEL_EXTENDED);
-	word(0x15, PRIMARY_TABLE);
-	// Vcc 4.5 V to 5.5 V, no Vpp.
-	table[0x1b] = 0x45;
-	table[0x1c] = 0x55;
-	// Typical: byte and buffer program 128 us, sector erase 1024 ms; 16 times that at most; no chip erase.
-	table[0x1f] = 0x07;
-	table[0x20] = 0x07;
-	table[0x21] = 0x0a;
-	table[0x23] = 0x04;
-	table[0x24] = 0x04;
-	table[0x25] = 0x04;
-	table[0x27] = trailingZeros(geometry.size);
-	// Asynchronous, 8 and 16 bits wide.
-	word(0x28, 0x0002);
-	word(0x2a, trailingZeros(geometry.bufferSize));
-	// One erase region: sectors less one, and a sector's size in units of 256 bytes.
-	table[0x2c] = 1;
-	word(0x2d, geometry.size / geometry.sectorSize - 1);
-	word(0x2f, geometry.sectorSize >> 8);
-	// No optional feature, one protection field.
-	text(PRIMARY_TABLE, "PRI10");
-	table[0x3f] = 1;
+	const primary = commandSet === 1 && runs.length === 1 ? PRIMARY_INTEL : PRIMARY;
+	table.set([0x51, 0x52, 0x59], 0x10);
+	word(0x13, commandSet);
+	word(0x15, primary);
+	// No programming voltage: 1D and 1E stay 0.
+	table.set(supply, 0x1b);
+	table.set([typical.program, typical.buffer, typical.erase, typical.chipErase], 0x1f);
+	table.set([longest.program, longest.buffer, longest.erase, longest.chipErase], 0x23);
+	table[0x27] = trailingZeros(runs.reduce((sum, { count, size }) => sum + count * size, 0));
+	word(0x28, facts.bus);
+	word(0x2a, facts.buffer);
+	table[0x2c] = runs.length;
+	runs.forEach(({ count, size }, n) => {
+		word(RUNS + 4 * n, count - 1);
+		word(RUNS + 4 * n + 2, size >> 8);
+	});
+	table.set([...PRIMARY_LETTERS, ...facts.primary], primary);
 	return table;
 }
 

@@ -1,4 +1,5 @@
 import { assert } from "../base/errors.ts";
+import { ManualClock } from "../bus/clock.ts";
 import type { MachineConfig } from "../config/index.ts";
 import { Vm } from "../kvm/vm.ts";
 import { type FlatRange, formatFlatView } from "../memory/flat-view.ts";
@@ -32,8 +33,10 @@ export interface MemoryReport {
  */
 export async function reportMemory(config: MachineConfig): Promise<MemoryReport> {
 	const vm = await Vm.create({ physicalBits: 40 });
+	const clock = new ManualClock();
 	const memory = new PcMemory(config, {
 		vm,
+		clock,
 		shadow: true,
 		host: {},
 		romStore: () => {},

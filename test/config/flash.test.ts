@@ -17,7 +17,7 @@ describe("--flash", () => {
 		["v.fd,command-set=intel,strict=off,bank-width=8,timing=off,locked=off,blocks=4K", {}],
 		["v.fd,command-set=amd,strict", { commandSet: "amd", strict: true }],
 		["v.fd,bank-width=32,device-width=16", { bankWidth: 32, deviceWidth: 16 }],
-		["v.fd,timing,locked=on", { timing: true, locked: true }],
+		["v.fd,strict,timing,locked=on", { strict: true, timing: true, locked: true }],
 		[
 			"v.fd,blocks=8x8K+127x64K",
 			{
@@ -60,6 +60,9 @@ describe("--flash", () => {
 		["v.fd,if=ide", "if=ide is not possible; write pflash"],
 		["v.fd,format=qcow2", "format=qcow2 is not possible; write raw"],
 		["v.fd,command-set=cfi01", "command-set=cfi01 is not possible; write intel or amd"],
+		["v.fd,timing", "timing=on is a rule of real chips: it needs strict=on"],
+		["v.fd,locked=on", "locked=on is a rule of real chips: it needs strict=on"],
+		["v.fd,command-set=amd,bank-width=16,device-width=8", "device-width=8 needs strict=on"],
 		["v.fd,bank-width=64", "bank-width=64 is not possible; write 8 or 16 or 32"],
 		["v.fd,bank-width=8,device-width=16", "device-width=16 is not possible on a bus of bank-width=8"],
 		["v.fd,blocks=", "blocks= is not possible; write a block size, or COUNTxSIZE joined by +"],

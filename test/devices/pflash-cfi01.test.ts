@@ -1,41 +1,14 @@
 import { describe, expect, test } from "vitest";
-import type { AccessSize } from "../../src/bus/device.ts";
-import { FlashArray, type FlashStore } from "../../src/devices/pflash-array.ts";
-import { PflashCfi01 } from "../../src/devices/pflash-cfi01.ts";
 import type { FlashEvent } from "../../src/devices/pflash-events.ts";
 import { deviceContract } from "../support/device-contract.ts";
+import { createFlash } from "../support/flash.ts";
 
 const SECTOR = 4096;
 
-class RecordedStore implements FlashStore {
-	readonly calls: string[] = [];
-
-	write(offset: number, length: number): void {
-		this.calls.push(`write ${offset.toString(16)}+${length}`);
-	}
-
-	flush(): void {
-		this.calls.push("flush");
-	}
-}
-
 /** A flash of four sectors holding 0, 1, 2, .. 255, 0, .. with everything it tells. */
 function create({ sectors = 4, readonly = false } = {}) {
-	const bytes = Uint8Array.from({ length: sectors * SECTOR }, (_, i) => i);
-	const store = new RecordedStore();
-	const romd: boolean[] = [];
-	const events: FlashEvent[] = [];
-	const flash = new PflashCfi01(
-		"flash0",
-		new FlashArray(bytes, SECTOR, store, readonly),
-		{ setDirect: (on) => romd.push(on) },
-		{ observer: (event) => events.push(event) },
-	);
-	const write = (offset: number, ...values: number[]): void => {
-		for (const value of values) flash.write(offset, 1, value);
-	};
-	const read = (offset: number, size: AccessSize = 1): number => flash.read(offset, size);
-	return { bytes, store, romd, events, flash, write, read };
+	const { device, ...rest } = createFlash({ blocks: [{ count: sectors, size: SECTOR }], readonly });
+	return { flash: device, ...rest };
 }
 
 describe("CFI01 status", () => {
@@ -210,17 +183,12 @@ describe("CFI01 query", () => {
 });
 
 describe("CFI01 bookkeeping", () => {
-	test("statistics count commands by byte, bytes, erases and switches of direct reads", () => {
+	test("statistics count bytes, erases and switches of direct reads", () => {
 		const { flash, write } = create();
 		write(0, 0x10, 0xaa);
 		write(1, 0x10, 0xbb);
 		write(0, 0xff, 0x20, 0xd0, 0xff);
 		expect(flash.statistics).toEqual({
-			commands: new Map([
-				[0x10, 2],
-				[0xff, 2],
-				[0x20, 1],
-			]),
 			programmedBytes: 2,
 			erasedBlocks: 1,
 			romdSwitches: 4,

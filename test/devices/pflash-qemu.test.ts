@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AccessSize } from "../../src/bus/device.ts";
-import { FlashArray } from "../../src/devices/pflash-array.ts";
-import { PflashCfi01 } from "../../src/devices/pflash-cfi01.ts";
+import { createFlash } from "../support/flash.ts";
 import { describeWith } from "../support/guest-files.ts";
 import { Qtest } from "../support/qtest.ts";
 
@@ -96,12 +95,11 @@ describeWith(["qemu"], "CFI01 beside QEMU's pflash", () => {
 		];
 		qemu = new Qtest(["-M", "pc", ...drive(0, rom, true), ...drive(1, file, readonly)]);
 		const base = 2 ** 32 - ROM_SIZE - size;
-		const bytes = initial.slice();
-		const flash = new PflashCfi01(
-			"flash1",
-			new FlashArray(bytes, SECTOR, { write: () => {}, flush: () => {} }, readonly),
-			{ setDirect: () => {} },
-		);
+		const { device: flash, bytes } = createFlash({
+			blocks: [{ count: size / SECTOR, size: SECTOR }],
+			contents: initial,
+			readonly,
+		});
 		const letter = { 1: "b", 2: "w", 4: "l" } as const;
 		const theirs: Promise<number>[] = [];
 		const ours: number[] = [];

@@ -1,6 +1,9 @@
 // A process of its own for the durability test: programs a flash file and waits to be killed.
+
+import { ManualClock } from "../../src/bus/clock.ts";
 import { FlashArray } from "../../src/devices/pflash-array.ts";
 import { PflashCfi01 } from "../../src/devices/pflash-cfi01.ts";
+import { FlashGeometry } from "../../src/devices/pflash-geometry.ts";
 import { FlashFile } from "../../src/host/flash-file.ts";
 
 const file = new FlashFile(process.argv[2]!, {
@@ -11,7 +14,8 @@ const file = new FlashFile(process.argv[2]!, {
 });
 const memory = new Uint8Array(file.size);
 file.load(memory);
-const flash = new PflashCfi01("flash0", new FlashArray(memory, 4096, file, false), { setDirect: () => {} });
+const array = new FlashArray(memory, new FlashGeometry([{ count: file.size / 4096, size: 4096 }]), file, false);
+const flash = new PflashCfi01({ name: "flash0", array, romd: { setDirect: () => {} }, clock: new ManualClock() });
 
 flash.write(0x10, 1, 0x40);
 flash.write(0x10, 1, 0xaa);

@@ -1,4 +1,5 @@
 import { closeAll } from "../../base/close-all.ts";
+import type { Clock } from "../../bus/device.ts";
 import { MmioBus, type MmioRange, type MmioTarget, type RomStore } from "../../bus/mmio-bus.ts";
 import type { BusTarget } from "../../bus/range-bus.ts";
 import type { MachineConfig } from "../../config/index.ts";
@@ -23,7 +24,7 @@ import {
 } from "../memory-map.ts";
 import type { MachineHost } from "../outcome.ts";
 import type { Trace } from "../trace.ts";
-import { FLASH_SECTOR, FlashUnit } from "./flash-unit.ts";
+import { FLASH_SECTOR, FlashUnit, flashGeometry } from "./flash-unit.ts";
 import { tracedFlash, tracedRomd } from "./traced.ts";
 
 const MIB = 2 ** 20;
@@ -34,6 +35,7 @@ const PHYSICAL_END = 1n << 52n;
 
 export interface PcMemoryParts {
 	readonly vm: Vm;
+	readonly clock: Clock;
 	readonly host: Pick<MachineHost, "flash">;
 	readonly shadow: boolean;
 	readonly romStore: RomStore;
@@ -62,7 +64,7 @@ export class PcMemory {
 	 * Reads the images; the flash files stay open until {@link close}. What changes in the flash of a `shadow` is never written.
 	 * @throws UserError for images that are missing, of a size that cannot be placed, or in use.
 	 */
-	constructor(config: MachineConfig, { vm, shadow, romStore, trace, host, unsaved }: PcMemoryParts) {
+	constructor(config: MachineConfig, { vm, clock, shadow, romStore, trace, host, unsaved }: PcMemoryParts) {
 		this.vm = vm;
 		this.mmio = new MmioBus(romStore);
 		const image = config.bios === undefined ? undefined : readImage(config.bios, "--bios", BIOS_LIMIT);
@@ -74,6 +76,10 @@ export class PcMemory {
 				files.push(new FlashFile(path, { ...options, readonly: readonly || snapshot || shadow }));
 			}
 			checkFlashSizes(files.map(({ size }, i) => ({ name: `--flash: ${config.flash[i]?.path}`, size })));
+			const geometries = files.map(({ size }, i) => {
+				const { path, chips } = config.flash[i]!;
+				return flashGeometry(`--flash: ${path}`, size, chips);
+			});
 			this.ram = this.allocate(config.memoryBytes);
 			this.vgaText = config.display === "none" ? undefined : this.allocate(VGA_TEXT_BYTES);
 			const bios = image && this.loaded(image);
@@ -95,7 +101,9 @@ export class PcMemory {
 			this.flash = files.map((file, unit) => {
 				const { flash } = shadow ? {} : host;
 				const observer = flash && ((event: FlashEvent) => flash.record(unit, event));
-				const parts = { vm, file, buffer: units[unit]!, readonly: config.flash[unit]!.readonly, observer };
+				const { readonly, chips } = config.flash[unit]!;
+				const geometry = geometries[unit]!;
+				const parts = { vm, file, buffer: units[unit]!, readonly, chips, geometry, clock, observer };
 				const romd = { setDirect: (on: boolean) => this.map.setRomd(unit, on) };
 				return new FlashUnit(unit, parts, tracedRomd(`system.flash${unit}`, romd, trace));
 			});

@@ -3,7 +3,7 @@ import type { MmioAccess, MmioBus } from "../../bus/mmio-bus.ts";
 import { PciBus, pciName } from "../../bus/pci.ts";
 import type { BusTarget, RangeBus } from "../../bus/range-bus.ts";
 import { FW_CFG, FwCfg, type FwCfgContent } from "../../devices/fw-cfg.ts";
-import type { RomdControl } from "../../devices/pflash-cfi01.ts";
+import type { RomdControl } from "../../devices/pflash.ts";
 import type { Mmio, Ports } from "../board.ts";
 import { hex, type Trace, type TraceLine } from "../trace.ts";
 
