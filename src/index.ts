@@ -10,6 +10,7 @@ export { Expectations, type Verdict } from "./host/expectations.ts";
 export { screenText, type TextCells } from "./host/text-screen.ts";
 export { Machine } from "./machine/index.ts";
 export type {
+	ChosenFirmware,
 	CodeMode,
 	End,
 	EndKind,

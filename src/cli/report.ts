@@ -88,6 +88,7 @@ export function resultJson({ outcome, status, missing, hostMs, romWrites, ramHas
 		guestTimeNs: outcome.guestTimeNs,
 		hostTimeMs: Math.round(hostMs * 1000) / 1000,
 		romWrites,
+		...(outcome.firmware ? { firmware: outcome.firmware } : {}),
 		flash: outcome.flash,
 		ramSha256: ramHash,
 	};

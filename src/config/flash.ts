@@ -36,6 +36,8 @@ export interface FlashImage {
 	/** What the guest programs and erases is forgotten at the end. */
 	readonly snapshot: boolean;
 	readonly chips: FlashChips;
+	/** The option that it comes from, for messages; absent: `--flash`. */
+	readonly option?: string;
 }
 
 const FIELDS = [
@@ -123,6 +125,15 @@ function parse(text: string): FlashImage {
 			locked: given.isOn("locked"),
 		},
 	};
+}
+
+/** An image on the chips of a PC, kept in its file unless `given` says otherwise; `option` is where it comes from. */
+export function plainFlash(
+	option: string,
+	path: string,
+	given: Partial<Pick<FlashImage, "readonly" | "snapshot">> = {},
+): FlashImage {
+	return { ...parse(`file=${path.replaceAll(",", ",,")}`), ...given, option };
 }
 
 /** `FILE` with what else a flash has, separated by commas. */

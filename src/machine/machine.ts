@@ -3,6 +3,7 @@ import { hostMs } from "../base/host-time.ts";
 import type { MachineConfig } from "../config/index.ts";
 import { type GuestView, viewOf } from "../debug/symbols/guest-view.ts";
 import { Chassis } from "./chassis.ts";
+import type { ChosenFirmware } from "./chosen-firmware.ts";
 import type { MachineHost, Outcome, RunningMachine, StopReason } from "./outcome.ts";
 import { Requests } from "./requests.ts";
 import { Screen } from "./screen.ts";
@@ -43,7 +44,8 @@ export class Machine implements RunningMachine {
 	async run(): Promise<Outcome> {
 		assert(!this.started, "a machine runs once");
 		this.started = true;
-		const { config, host, requests, sleep } = this;
+		const { host, requests, sleep } = this;
+		const { config, firmware } = await this.withFirmware();
 		const { engine } = config;
 		const started = hostMs();
 		let screen: Screen | undefined;
@@ -64,10 +66,22 @@ export class Machine implements RunningMachine {
 			if (pc.vga && host.screen) screen = new Screen(pc.vga, host.screen);
 			const end = chassis.saved(await (pair ?? chassis.loop).run());
 			screen?.finish();
-			return { end, instructions: this.instructions, guestTimeNs: clock.now(), flash: pc.flashActivity };
+			const { instructions } = this;
+			const guestTimeNs = clock.now();
+			return { end, instructions, guestTimeNs, ...(firmware ? { firmware } : {}), flash: pc.flashActivity };
 		} finally {
 			pair?.close();
 			chassis.close();
 		}
+	}
+
+	/** The configuration with files in place of the firmware's name; looking for them is loaded only where there is one. */
+	private async withFirmware(): Promise<{ readonly config: MachineConfig; readonly firmware?: ChosenFirmware }> {
+		const { config, host } = this;
+		if (config.firmware === undefined) return { config };
+		const { chooseFirmware } = await import("./chosen-firmware.ts");
+		const found = chooseFirmware(config, config.firmware, { onlyLooks: false });
+		host.log.info(found.chosen, "firmware");
+		return { config: found.config, firmware: found.chosen };
 	}
 }

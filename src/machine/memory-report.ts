@@ -31,7 +31,8 @@ export interface MemoryReport {
  * Builds the memory of a machine, and nothing else of it; it does not run, and files are only read.
  * @throws UserError for images that are missing, of a size that cannot be placed, or in use.
  */
-export async function reportMemory(config: MachineConfig): Promise<MemoryReport> {
+export async function reportMemory(given: MachineConfig): Promise<MemoryReport> {
+	const config = given.firmware === undefined ? given : await withFirmware(given, given.firmware);
 	const vm = await Vm.create({ physicalBits: 40 });
 	const clock = new ManualClock();
 	const memory = new PcMemory(config, {
@@ -58,6 +59,12 @@ export async function reportMemory(config: MachineConfig): Promise<MemoryReport>
 	} finally {
 		memory.close();
 	}
+}
+
+/** The configuration with files in place of the firmware's name. */
+async function withFirmware(config: MachineConfig, name: string): Promise<MachineConfig> {
+	const { chooseFirmware } = await import("./chosen-firmware.ts");
+	return chooseFirmware(config, name, { onlyLooks: true }).config;
 }
 
 /** The report for people: the tree and the flat view in the forms of QEMU's `info mtree`, then the slots. */

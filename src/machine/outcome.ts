@@ -6,9 +6,11 @@ import type { GuestView } from "../debug/symbols/guest-view.ts";
 import type { FlashEvent } from "../devices/pflash-events.ts";
 import type { ByteSource } from "../host/byte-source.ts";
 import type { TextCells } from "../host/text-screen.ts";
+import type { ChosenFirmware } from "./chosen-firmware.ts";
 
 export type { CodeMode, RomWrite, RomWriteSink } from "../debug/rom-write.ts";
 export type { FlashEvent } from "../devices/pflash-events.ts";
+export type { ChosenFirmware } from "./chosen-firmware.ts";
 
 /** What the host may stop a machine for. The machine itself honours the limits in its configuration. */
 export type StopReason =
@@ -53,6 +55,8 @@ export interface Outcome {
 	readonly instructions: number;
 	/** Guest time since power-on, nanoseconds. */
 	readonly guestTimeNs: number;
+	/** What `--firmware` has come to. */
+	readonly firmware?: ChosenFirmware;
 	/** One for each flash unit, unit 0 first. */
 	readonly flash: readonly FlashActivity[];
 }

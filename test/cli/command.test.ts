@@ -217,7 +217,7 @@ describe("wrong usage: status 2 and one message", () => {
 		[["run", "a", "b"], "tsvmm: too many arguments for 'run': expected 1 argument but got 2 (--help says more)\n"],
 		[
 			["run"],
-			"tsvmm: nothing to boot: give a kernel with --kernel FILE, a ROM with --bios FILE or a flash image with --flash FILE\n",
+			"tsvmm: nothing to boot: give a kernel with --kernel FILE, firmware with --firmware ovmf or seabios, or its image with --bios FILE or --flash FILE\n",
 		],
 		[
 			["run", "--bios", "x", "-m", "12Q"],

@@ -101,7 +101,12 @@ trace: [mmio, ports]
 			logLevel: "debug",
 			trace: ["mmio", "ports"],
 		});
-		for (const { name } of OPTIONS as readonly Option[]) expect(yaml).toContain(`\n${name}:`);
+		const named = `${yaml}firmware: ovmf\nflash-vars: vars.fd\n`;
+		expect(parse(named.replaceAll(/^(bios|flash):.*\n( {2}- .*\n)*/gm, ""))).toMatchObject({
+			firmware: "ovmf",
+			flashVars: "vars.fd",
+		});
+		for (const { name } of OPTIONS as readonly Option[]) expect(named).toContain(`\n${name}:`);
 	});
 
 	it("may be JSON, indented with tabs, and name its schema", () => {

@@ -185,8 +185,20 @@ describe("mistakes", () => {
 
 	it("nothing to boot", () => {
 		expect(() => resolveConfig(new Map())).toThrow(
-			"nothing to boot: give a kernel with --kernel FILE, a ROM with --bios FILE or a flash image with --flash FILE",
+			"nothing to boot: give a kernel with --kernel FILE, firmware with --firmware ovmf or seabios, or its image with --bios FILE or --flash FILE",
 		);
+	});
+
+	it("firmware by name beside firmware by file", () => {
+		const both = (other: string) => `--firmware ovmf and ${other} both say what the firmware is; give one of them`;
+		expect(message(["firmware", "ovmf"])).toBe(both("--bios rom.bin"));
+		expect(() => machineConfig({ firmware: "ovmf", flash: ["a,readonly", "b"] })).toThrow(both("--flash a"));
+	});
+
+	it("variables of firmware that nobody named", () => {
+		const alone = "--flash-vars: there is no --firmware that it could be for;";
+		expect(message(["flash-vars", "v.fd"])).toBe(`${alone} give it with --firmware NAME`);
+		expect(message(["flash", "code.fd"], ["flash-vars", "v.fd"])).toBe(`${alone} write --flash v.fd instead`);
 	});
 
 	it("more flash images than units", () => {

@@ -71,8 +71,8 @@ export class PcMemory {
 		if (image) checkBiosSize(`--bios: ${config.bios}`, image.length);
 		const files: FlashFile[] = [];
 		try {
-			for (const { path, readonly, snapshot } of config.flash) {
-				const options = { what: "--flash", sectorSize: FLASH_SECTOR, limit: FLASH_LIMIT, failed: unsaved };
+			for (const { path, readonly, snapshot, option = "--flash" } of config.flash) {
+				const options = { what: option, sectorSize: FLASH_SECTOR, limit: FLASH_LIMIT, failed: unsaved };
 				files.push(new FlashFile(path, { ...options, readonly: readonly || snapshot || shadow }));
 			}
 			checkFlashSizes(files.map(({ size }, i) => ({ name: `--flash: ${config.flash[i]?.path}`, size })));
