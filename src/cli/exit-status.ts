@@ -7,6 +7,8 @@ import type { EndKind, Outcome } from "../machine/outcome.ts";
  */
 export const STATUS = {
 	success: 0,
+	/** Of `flash diff`, as diff(1) has it. */
+	different: 1,
 	usage: 2,
 	debugExitTooLarge: 119,
 	instructionLimit: 120,

@@ -5,6 +5,7 @@ import { OPTION_GROUPS } from "../config/options.ts";
 import type { Given, GivenOptions } from "../config/resolve.ts";
 import { packageVersion } from "../host/version.ts";
 import { STATUS } from "./exit-status.ts";
+import { flashCommand } from "./flash-command.ts";
 import { defaultText, flagSyntax, HELP_LAYOUT, helpWidth, statusHelp } from "./help.ts";
 import { Messages, painter, print } from "./messages.ts";
 import { type Boot, run } from "./run.ts";
@@ -89,6 +90,10 @@ function usageProblem(text: string): string {
 	return `tsvmm: ${problem.replace(/\.$/, "").replace(". Expected", ": expected")} ${more}`;
 }
 
+function inheritSettings(command: Command): void {
+	for (const child of command.commands) inheritSettings(child.copyInheritedSettings(command));
+}
+
 function build(boot: Boot, done: (status: number) => void): Command {
 	const program = new Command("tsvmm")
 		.description("A command-line virtual machine monitor with a software x86 processor.")
@@ -105,7 +110,8 @@ function build(boot: Boot, done: (status: number) => void): Command {
 	slotsCommand(program);
 	schemaCommand(program);
 	isaCommand(program);
-	for (const command of program.commands) command.copyInheritedSettings(program);
+	flashCommand(program, { write: print, done });
+	inheritSettings(program);
 	return program;
 }
 

@@ -49,10 +49,10 @@ export class Messages {
 	}
 }
 
-/** Writes `text` to standard output, at once; a reader that has gone away wants no more of it. */
-export function print(text: string): void {
+/** Writes to standard output, at once; a reader that has gone away wants no more of it. */
+export function print(output: string | Uint8Array): void {
 	try {
-		writeFully(1, Buffer.from(text));
+		writeFully(1, typeof output === "string" ? Buffer.from(output) : output);
 	} catch (error) {
 		if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
 	}
