@@ -1,0 +1,154 @@
+import { Bytes, Damaged } from "./bytes.ts";
+import type { GuestView } from "./guest-view.ts";
+import { type DebugEntry, debugEntry, moduleOfPath, PE_HEADERS, type PeImage, readPe } from "./pe-image.ts";
+import { UefiTables } from "./uefi-tables.ts";
+
+/** An image in guest memory. */
+export interface UefiModule {
+	readonly name: string;
+	/** Linear address that `rva`s count from; of a TE image below where it begins. */
+	readonly base: bigint;
+	/** Its first byte and the one behind its last. */
+	readonly first: bigint;
+	readonly end: bigint;
+	readonly image: PeImage;
+	readonly debug: DebugEntry | undefined;
+}
+
+/** How far before an address the headers of its image may lie. */
+const LARGEST_SCANNED = 2 << 20;
+const PAGE = 4096;
+/** Bytes compared to see that an image still is where it was. */
+const MARK = 64;
+/** Misses remembered, and images. */
+const MOST = 4096;
+const MZ = 0x5a4d;
+const VZ = 0x5a56;
+/** Sections of files in firmware volumes (UEFI Platform Initialization, volume 3, 2.1.5). */
+const SECTION = { pe: 0x10, te: 0x12, name: 0x15 } as const;
+const SECTIONS_BEHIND = 4;
+
+interface Found extends UefiModule {
+	readonly mark: Uint8Array;
+}
+
+/** The images of UEFI firmware: those that its loader lists, and those that run in place or before there is a list. */
+export class UefiModules {
+	private readonly view: GuestView;
+	private readonly tables: UefiTables;
+	private readonly modules = new Map<bigint, Found>();
+	/** Pages without an image, and how many images were listed then. */
+	private readonly missed = new Map<bigint, number>();
+	private listed = 0;
+
+	constructor(view: GuestView) {
+		this.view = view;
+		this.tables = new UefiTables(view.read);
+	}
+
+	/** The image that an address belongs to. */
+	at(address: bigint): UefiModule | undefined {
+		const known = this.known(address);
+		if (known !== undefined) return known;
+		this.list();
+		const page = address / BigInt(PAGE);
+		if (this.missed.get(page) === this.listed) return undefined;
+		const found = this.known(address) ?? this.scanned(address);
+		if (found === undefined) {
+			if (this.missed.size >= MOST) this.missed.clear();
+			this.missed.set(page, this.listed);
+		}
+		return found;
+	}
+
+	/** All images that the firmware lists, in its order. */
+	all(): readonly UefiModule[] {
+		this.list();
+		return [...this.modules.values()];
+	}
+
+	private known(address: bigint): Found | undefined {
+		for (const module of this.modules.values()) {
+			if (address < module.first || address >= module.end) continue;
+			const now = this.view.read(module.first, MARK);
+			if (now?.every((byte, at) => byte === module.mark[at])) return module;
+			this.modules.delete(module.first);
+		}
+		return undefined;
+	}
+
+	/** Takes over what the list of images has more than before. */
+	private list(): void {
+		const images = this.tables.images();
+		this.listed = images.length;
+		for (const { base, name } of images) {
+			if (this.modules.has(base)) continue;
+			const module = this.moduleAt(base, name);
+			if (module !== undefined) this.keep(module);
+		}
+	}
+
+	private keep(module: Found): void {
+		if (this.modules.size >= MOST) this.modules.clear();
+		this.modules.set(module.first, module);
+	}
+
+	/** Looks backwards, page by page, for headers of an image that reaches as far as `address`. */
+	private scanned(address: bigint): Found | undefined {
+		const lowest = address > BigInt(LARGEST_SCANNED) ? address - BigInt(LARGEST_SCANNED) : 0n;
+		for (let page = address & ~BigInt(PAGE - 1); page >= lowest; page -= BigInt(PAGE)) {
+			const bytes = this.view.read(page, PAGE);
+			if (bytes === undefined) return undefined;
+			for (let at = PAGE - 4; at >= 0; at -= 4) {
+				const magic = bytes[at]! | (bytes[at + 1]! << 8);
+				if (magic !== MZ && magic !== VZ) continue;
+				const module = this.moduleAt(page + BigInt(at), undefined);
+				if (module === undefined || address < module.first || address >= module.end) continue;
+				this.keep(module);
+				return module;
+			}
+			if (page === 0n) break;
+		}
+		return undefined;
+	}
+
+	/** The image whose headers are at `first`. */
+	private moduleAt(first: bigint, otherName: string | undefined): Found | undefined {
+		const { read } = this.view;
+		try {
+			const head = read(first, PE_HEADERS) ?? read(first, PAGE - Number(first & BigInt(PAGE - 1)));
+			if (head === undefined || head.length < MARK) return undefined;
+			const image = readPe(new Bytes(head, "its headers"));
+			const base = first - BigInt(image.stripped);
+			const debug = debugEntry(image, (rva, size) => {
+				const bytes = read(base + BigInt(rva), size);
+				return bytes && new Bytes(bytes, "its debug directory");
+			});
+			const name = (debug && moduleOfPath(debug.path)) ?? this.volumeName(first) ?? otherName;
+			const end = base + BigInt(image.size);
+			const mark = head.slice(0, MARK);
+			return { name: name ?? `image at 0x${first.toString(16)}`, base, first, end, image, debug, mark };
+		} catch (error) {
+			if (error instanceof Damaged) return undefined;
+			throw error;
+		}
+	}
+
+	/** The name that the file in a firmware volume has, where the image lies in one: in a section behind that of the image. */
+	private volumeName(first: bigint): string | undefined {
+		let at = first - 4n;
+		for (let n = 0; n <= SECTIONS_BEHIND; n++) {
+			const header = this.view.read(at, 4);
+			if (header === undefined) return undefined;
+			const size = header[0]! | (header[1]! << 8) | (header[2]! << 16);
+			const type = header[3]!;
+			if (size < 4 || (n === 0 && type !== SECTION.pe && type !== SECTION.te)) return undefined;
+			if (type === SECTION.name) {
+				const text = this.view.read(at + 4n, Math.min(size - 4, 128));
+				return text && moduleOfPath(new TextDecoder("utf-16le").decode(text).replace(/\0.*$/s, ""));
+			}
+			at += BigInt((size + 3) & ~3);
+		}
+		return undefined;
+	}
+}
