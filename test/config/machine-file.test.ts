@@ -57,6 +57,9 @@ on-reset: restart
 rom-writes: log
 result: result.json
 dirty-log: pages.jsonl
+symbols:
+  - System.map
+  - { file: boot.elf, address: "0xffffffff81000000" }
 engine: interpreter
 clock: host
 cpu: qemu64,-nx
@@ -94,6 +97,7 @@ trace: [mmio, ports]
 			romWrites: "log",
 			result: "result.json",
 			dirtyLog: "pages.jsonl",
+			symbols: [{ path: "System.map" }, { path: "boot.elf", address: 0xffffffff81000000n }],
 			engine: "interpreter",
 			cpu: { model: "qemu64", features: [{ name: "nx", on: false }] },
 			clock: "host",

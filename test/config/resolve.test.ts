@@ -41,6 +41,7 @@ describe("defaults", () => {
 			panicText: "Kernel panic - not syncing",
 			onReset: "auto",
 			romWrites: "summary",
+			symbols: [],
 			cpu: { model: "max", features: [] },
 			engine: "auto",
 			clock: "instructions",

@@ -1,5 +1,6 @@
 import { choice, path, words } from "../kinds.ts";
-import { optional, required } from "../option.ts";
+import { list, optional, required } from "../option.ts";
+import { symbolPlace } from "../symbols.ts";
 
 /** What `--trace` can show, one line per event. */
 export const TRACE_CATEGORIES = [
@@ -37,6 +38,12 @@ export const reporting = [
 		kind: words(...TRACE_CATEGORIES),
 		default: "none",
 		help: `what to trace on standard error, separated by commas: ${TRACE_CATEGORIES.join(", ")}, or all`,
+	}),
+	list({
+		key: "symbols",
+		name: "symbols",
+		kind: symbolPlace,
+		help: "symbols for reports: ELF with DWARF, PE, linker and NASM maps, System.map, or a folder with a build of edk2; repeatable; ADDRESS: where the image begins, if not where it was linked for",
 	}),
 	optional({
 		key: "dirtyLog",
