@@ -321,6 +321,6 @@ export class PflashCfi01 extends Pflash<Cfi01State> {
 			const word = Math.floor((offset + at * bankWidth) / bankWidth);
 			value |= inEachPart(entry(word), deviceWidth, bankWidth) << (8 * at);
 		}
-		return value >>> 0;
+		return (value >>> 0) % 2 ** (8 * size);
 	}
 }

@@ -18,6 +18,7 @@ const PROVIDED = {
 	"ovmf-vars": { paths: ["/usr/share/OVMF/OVMF_VARS_4M.fd"], package: "ovmf" },
 	qemu: { paths: ["/usr/bin/qemu-system-i386", "/usr/local/bin/qemu-system-i386"], package: "qemu-system-x86" },
 	qemu64: { paths: ["/usr/bin/qemu-system-x86_64", "/usr/local/bin/qemu-system-x86_64"], package: "qemu-system-x86" },
+	"qemu-arm": { paths: ["/usr/bin/qemu-system-arm", "/usr/local/bin/qemu-system-arm"], package: "qemu-system-arm" },
 	iasl: { paths: ["/usr/bin/iasl", "/usr/local/bin/iasl"], package: "acpica-tools" },
 	nasm: { paths: ["/usr/bin/nasm", "/usr/local/bin/nasm"], package: "nasm" },
 	gcc: { paths: ["/usr/bin/gcc", "/usr/local/bin/gcc"], package: "gcc" },

@@ -2,17 +2,15 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { createInterface, type Interface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 
-const QEMU = "qemu-system-i386";
-
 /** QEMU with a stopped processor, its devices reached through qtest's protocol on stdin and stdout. */
 export class Qtest {
 	private readonly process: ChildProcessByStdio<Writable, Readable, null>;
 	private readonly lines: Interface;
 	private readonly waiting: ((line: string) => void)[] = [];
 
-	constructor(args: readonly string[]) {
+	constructor(args: readonly string[], program = "qemu-system-i386") {
 		const fixed = ["-accel", "tcg", "-S", "-nodefaults", "-display", "none", "-qtest", "stdio"];
-		this.process = spawn(QEMU, [...fixed, ...args], { stdio: ["pipe", "pipe", "ignore"] });
+		this.process = spawn(program, [...fixed, ...args], { stdio: ["pipe", "pipe", "ignore"] });
 		this.lines = createInterface({ input: this.process.stdout });
 		this.lines.on("line", (line) => {
 			if (/^(OK|FAIL|ERR)/.test(line)) this.waiting.shift()?.(line);
