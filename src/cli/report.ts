@@ -1,6 +1,8 @@
 import { plural } from "../base/plural.ts";
 import type { RomWriteJournal } from "../debug/rom-write-journal.ts";
+import type { Frame } from "../debug/symbols/symbols.ts";
 import type { End, FlashActivity, Outcome } from "../machine/outcome.ts";
+import { stackJson } from "./guest-place.ts";
 
 /** Why the run ended, in words. */
 export function endText(end: End): string {
@@ -73,11 +75,13 @@ export interface Result {
 	readonly missing: readonly string[];
 	readonly hostMs: number;
 	readonly romWrites: RomWriteJournal;
+	/** Where the guest was; empty where that is not known. */
+	readonly stack: readonly Frame[];
 	readonly ramHash: string;
 }
 
 /** The `--result` file's text. */
-export function resultJson({ outcome, status, missing, hostMs, romWrites, ramHash }: Result): string {
+export function resultJson({ outcome, status, missing, hostMs, romWrites, stack, ramHash }: Result): string {
 	const { kind, ...details } = outcome.end;
 	const result = {
 		outcome: kind,
@@ -90,6 +94,7 @@ export function resultJson({ outcome, status, missing, hostMs, romWrites, ramHas
 		romWrites,
 		...(outcome.firmware ? { firmware: outcome.firmware } : {}),
 		flash: outcome.flash,
+		...(stack.length === 0 ? {} : { stack: stackJson(stack) }),
 		ramSha256: ramHash,
 	};
 	return `${JSON.stringify(result, null, "\t")}\n`;

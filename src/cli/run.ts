@@ -1,11 +1,13 @@
 import { closeSync, openSync } from "node:fs";
-import { UserError } from "../base/errors.ts";
+import { assert, UserError } from "../base/errors.ts";
 import { fileProblem } from "../base/file-problem.ts";
 import { hostMs } from "../base/host-time.ts";
 import type { MachineConfig } from "../config/index.ts";
 import { type GivenOptions, resolveConfig } from "../config/resolve.ts";
 import type { RomWrite } from "../debug/rom-write.ts";
 import { RomWriteJournal } from "../debug/rom-write-journal.ts";
+import type { GuestView } from "../debug/symbols/guest-view.ts";
+import type { Frame, Symbols } from "../debug/symbols/symbols.ts";
 import { writeFully } from "../host/byte-writer.ts";
 import { Expectations } from "../host/expectations.ts";
 import { isTerminal } from "../host/terminal.ts";
@@ -14,6 +16,7 @@ import type { MachineHost, Outcome, RunningMachine, StopReason } from "../machin
 import { Consoles } from "./consoles.ts";
 import { Display } from "./display.ts";
 import { exitStatus, STATUS, signalStatus } from "./exit-status.ts";
+import { finalStack, stackLines, symbolsOf } from "./guest-place.ts";
 import { createLogger } from "./log.ts";
 import { Messages, type Paint, painter } from "./messages.ts";
 import { flashLines, outcomeLine, resultJson } from "./report.ts";
@@ -48,6 +51,7 @@ class Session {
 	private readonly dirtyLog: number | undefined;
 	private readonly display: Display | undefined;
 	private machine: RunningMachine | undefined;
+	private symbols: Symbols | undefined;
 	/** Why to stop, for as long as there is no machine to tell. */
 	private early: StopReason | undefined;
 
@@ -68,13 +72,17 @@ class Session {
 	async run(boot: Boot): Promise<number> {
 		const started = hostMs();
 		for (const signal of SIGNALS) process.on(signal, this.onSignal);
+		// What the user names must be there before the machine runs; all else can wait until somebody asks where the guest is.
+		if (this.config.symbols.length > 0) await this.loadSymbols();
 		const machine = await boot(this.config, this.host());
 		this.machine = machine;
 		if (this.early !== undefined) machine.stop(this.early);
 		const progress = this.showProgress(machine);
 		try {
 			const outcome = await machine.run();
-			return this.report(outcome, machine, hostMs() - started);
+			const took = hostMs() - started;
+			const stack = await finalStack(outcome.end.kind, this.view, () => this.loadSymbols());
+			return this.report(outcome, machine, took, stack);
 		} finally {
 			clearInterval(progress);
 		}
@@ -87,6 +95,18 @@ class Session {
 		this.consoles.close();
 		this.messages.progress("");
 		this.messages.flush();
+	}
+
+	private readonly view = (): GuestView => {
+		assert(this.machine, "a place in a machine");
+		return this.machine.view;
+	};
+
+	private async loadSymbols(): Promise<Symbols | undefined> {
+		this.symbols ??= await symbolsOf(this.config, this.view, (message) =>
+			this.messages.line(`tsvmm: ${message}`, "bad"),
+		);
+		return this.symbols;
 	}
 
 	private host(): MachineHost {
@@ -148,7 +168,7 @@ class Session {
 		return this.config.romWrites === "log" ? lines.slice(0, 1) : lines;
 	}
 
-	private report(outcome: Outcome, machine: RunningMachine, hostMs: number): number {
+	private report(outcome: Outcome, machine: RunningMachine, hostMs: number, stack: readonly Frame[]): number {
 		const { config, journal, messages } = this;
 		const { missing } = this.expectations;
 		const status = exitStatus(outcome, config.debugExitEncoding, missing);
@@ -160,11 +180,12 @@ class Session {
 			for (const line of this.romWriteLines()) messages.line(line);
 			for (const line of flashLines(outcome.flash)) messages.line(line);
 			messages.line(outcomeLine(outcome, hostMs), status === STATUS.success ? "good" : "bad");
+			for (const line of stackLines(stack)) messages.line(line);
 			for (const text of missing)
 				messages.line(`tsvmm: the text ${JSON.stringify(text)} never appeared (--expect)`, "bad");
 		}
 		if (this.result !== undefined) {
-			const result = { outcome, status, missing, hostMs, romWrites: journal, ramHash: machine.ramHash() };
+			const result = { outcome, status, missing, hostMs, romWrites: journal, stack, ramHash: machine.ramHash() };
 			writeFully(this.result, Buffer.from(resultJson(result)));
 			closeSync(this.result);
 		}
