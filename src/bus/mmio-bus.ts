@@ -24,15 +24,16 @@ export interface MmioAccess {
 	readonly data: Uint8Array;
 }
 
-/** A store that found memory which the guest may not write. `data` is reused: copy what is kept. */
-export type RomStore = (address: number, data: Uint8Array) => void;
-
-interface MemoryRange {
+/** Memory in a flat view: `bytes` from `first` on. */
+export interface MemoryRange {
 	readonly first: number;
 	readonly last: number;
 	readonly bytes: Uint8Array;
 	readonly writable: boolean;
 }
+
+/** A store that found memory which the guest may not write. `data` is reused: copy what is kept. */
+export type RomStore = (address: number, data: Uint8Array, rom: MemoryRange) => void;
 
 /**
  * Takes the processor's MMIO exits to whoever the flat view names. An access across the end of a range is cut there. For devices the
@@ -101,11 +102,17 @@ export class MmioBus {
 		}
 	}
 
-	private access({ first, bytes, writable }: MemoryRange, at: number, isWrite: boolean, data: Uint8Array): void {
+	/** The memory at an address that the guest may not write; flash is none. */
+	rom(address: number): MemoryRange | undefined {
+		return this.memory.find(({ first, last, writable }) => !writable && first <= address && address <= last);
+	}
+
+	private access(range: MemoryRange, at: number, isWrite: boolean, data: Uint8Array): void {
+		const { first, bytes, writable } = range;
 		const offset = at - first;
 		if (!isWrite) data.set(bytes.subarray(offset, offset + data.length));
 		else if (writable) bytes.set(data, offset);
-		else this.romStore(at, data);
+		else this.romStore(at, data, range);
 	}
 }
 

@@ -23,6 +23,7 @@ export const STATUS = {
 	noCode: 203,
 	panic: 204,
 	reset: 205,
+	breakpoint: 206,
 } as const;
 
 /** The table for help and documentation: status and meaning. */
@@ -47,6 +48,7 @@ export const STATUS_MEANINGS: readonly (readonly [status: string, meaning: strin
 	[`${STATUS.noCode}`, "the processor was to run code where there is no memory"],
 	[`${STATUS.panic}`, "the guest's kernel panicked: --panic-text appeared"],
 	[`${STATUS.reset}`, "the guest reset the machine, and --on-reset said to end then"],
+	[`${STATUS.breakpoint}`, "stopped at a --break"],
 ];
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
@@ -59,6 +61,7 @@ const STATUS_OF: Readonly<Record<Exclude<EndKind, "debug-exit" | "signal">, numb
 	"power-off": STATUS.success,
 	unwanted: STATUS.unwantedText,
 	"rom-write": STATUS.romWrite,
+	break: STATUS.breakpoint,
 	"output-error": STATUS.usage,
 	timeout: STATUS.timeout,
 	"instruction-limit": STATUS.instructionLimit,

@@ -1,5 +1,7 @@
+import { hex } from "../base/gpa.ts";
 import { plural } from "../base/plural.ts";
 import type { RomWriteJournal } from "../debug/rom-write-journal.ts";
+import { timeText } from "../debug/rom-writes/words.ts";
 import type { Frame } from "../debug/symbols/symbols.ts";
 import type { End, FlashActivity, Outcome } from "../machine/outcome.ts";
 import { stackJson } from "./guest-place.ts";
@@ -32,24 +34,14 @@ export function endText(end: End): string {
 		case "halted":
 			return `halted for good: ${end.detail}`;
 		case "rom-write":
-			return "stopped at a store to ROM (--rom-writes stop)";
+			return `stopped at a store to ROM at ${hex(end.store.gpa)} (--rom-writes stop)`;
+		case "break":
+			return `stopped at a store to ROM at ${hex(end.store.gpa)} (--break)`;
 		case "signal":
 			return end.signal === "SIGINT" ? "interrupted" : `ended by ${end.signal}`;
 		case "output-error":
 			return end.detail;
 	}
-}
-
-/** `1.3 s`, `250 ms`, `12.5 us`: three digits are enough for people. */
-export function timeText(ns: number): string {
-	for (const [unit, scale] of [
-		["s", 1e9],
-		["ms", 1e6],
-		["us", 1e3],
-	] as const) {
-		if (ns >= scale) return `${Number((ns / scale).toPrecision(3))} ${unit}`;
-	}
-	return `${ns} ns`;
 }
 
 /** One line on the whole run. */
@@ -66,6 +58,9 @@ export function flashLines(flash: readonly FlashActivity[]): readonly string[] {
 		return [`flash ${unit}: ${plural(romdSwitches, "ROMD switch", "ROMD switches")}, ${work}`];
 	});
 }
+
+/** How a `--result` file begins. The version grows when a field that exists changes its meaning or goes. */
+export const RESULT_FORMAT = { format: "tsvmm-result", version: 1 } as const;
 
 /** What `--result` writes. */
 export interface Result {
@@ -84,6 +79,7 @@ export interface Result {
 export function resultJson({ outcome, status, missing, hostMs, romWrites, stack, ramHash }: Result): string {
 	const { kind, ...details } = outcome.end;
 	const result = {
+		...RESULT_FORMAT,
 		outcome: kind,
 		...details,
 		status,
@@ -97,5 +93,6 @@ export function resultJson({ outcome, status, missing, hostMs, romWrites, stack,
 		...(stack.length === 0 ? {} : { stack: stackJson(stack) }),
 		ramSha256: ramHash,
 	};
-	return `${JSON.stringify(result, null, "\t")}\n`;
+	const plain = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? hex(value) : value);
+	return `${JSON.stringify(result, plain, "\t")}\n`;
 }

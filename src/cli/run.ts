@@ -4,7 +4,6 @@ import { fileProblem } from "../base/file-problem.ts";
 import { hostMs } from "../base/host-time.ts";
 import type { MachineConfig } from "../config/index.ts";
 import { type GivenOptions, resolveConfig } from "../config/resolve.ts";
-import type { RomWrite } from "../debug/rom-write.ts";
 import { RomWriteJournal } from "../debug/rom-write-journal.ts";
 import type { GuestView } from "../debug/symbols/guest-view.ts";
 import type { Frame, Symbols } from "../debug/symbols/symbols.ts";
@@ -62,7 +61,9 @@ class Session {
 		this.expectations = new Expectations(config.expect, config.failOn, stop);
 		this.consoles = new Consoles(config, this.expectations, stop);
 		this.messages = new Messages(paint, () => this.consoles.stdout.flush());
-		this.journal = new RomWriteJournal(config.romWrites === "log" ? (line) => this.messages.line(line) : undefined);
+		this.journal = new RomWriteJournal({
+			log: config.romWrites === "log" ? (line) => this.messages.line(line) : undefined,
+		});
 		this.display = config.display === "text" ? new Display(this.consoles.stdout, isTerminal(1)) : undefined;
 		this.dirtyLog = config.dirtyLog === undefined ? undefined : createFile(config.dirtyLog, "--dirty-log");
 		this.result = config.result === undefined ? undefined : createFile(config.result, "--result");
@@ -116,18 +117,13 @@ class Session {
 			debugcon: this.consoles.debugcon,
 			...(this.consoles.keyboard ? { keyboard: this.consoles.keyboard } : {}),
 			log: createLogger(config.logLevel, (line) => messages.line(line)),
-			romWrites: { record: (write) => this.recordRomWrite(write) },
+			romWrites: this.journal,
 			...(config.trace.length === 0
 				? {}
 				: { trace: (category: string, line: string) => messages.line(`${category}: ${line}`, "quiet") }),
 			...(dirtyLog === undefined ? {} : { dirtyLog: (line: string) => writeFully(dirtyLog, Buffer.from(`${line}\n`)) }),
 			...(display === undefined ? {} : { screen: (screen: TextCells) => display.show(screen) }),
 		};
-	}
-
-	private recordRomWrite(write: RomWrite): void {
-		this.journal.record(write);
-		if (this.config.romWrites === "stop") this.stop({ kind: "rom-write" });
 	}
 
 	private stop(reason: StopReason): void {

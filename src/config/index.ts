@@ -1,3 +1,4 @@
+export { addressRange, type BreakWish } from "./break.ts";
 export type { FlashBlocks, FlashChips, FlashImage } from "./flash.ts";
 export type { OutputTarget, RtcStart } from "./kinds.ts";
 export type { MachineConfig } from "./options.ts";

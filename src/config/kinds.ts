@@ -22,7 +22,8 @@ export interface Kind<T> {
 	rebase?(value: T, folder: string): T;
 }
 
-const scalarText = (value: unknown): string => (value === null ? "null" : String(value));
+/** Text of a number, a word, true, false or null. */
+export const scalarText = (value: unknown): string => (value === null ? "null" : String(value));
 
 function integerOf(text: string): number | undefined {
 	if (!/^(0x[0-9a-f]+|[0-9]+)$/i.test(text)) return undefined;

@@ -1,129 +1,119 @@
+import { hex } from "../base/gpa.ts";
 import { plural } from "../base/plural.ts";
-import { disassemble } from "./disassemble.ts";
-import type { CodeMode, RomWrite, RomWriteSink } from "./rom-write.ts";
+import type { RomWrite, RomWriteSink } from "./rom-write.ts";
+import { type RomWriteReport, type RowReport, rowReport } from "./rom-writes/report.ts";
+import { type Explainer, Row } from "./rom-writes/row.ts";
+import { Timeline } from "./rom-writes/timeline.ts";
+import { byText, firstOf, rangeText, stackLine, storeText, timeText, wide } from "./rom-writes/words.ts";
 
-/** Stores by one instruction to one region. */
-interface Site {
-	readonly first: RomWrite;
-	count: number;
-	lowest: number;
-	highest: number;
-}
+/** Instructions kept apart, of stores to ROM and of flash commands each; what further ones do is only counted. */
+const ROWS = 1000;
+/** Regions of ROM that are kept apart. */
+const REGIONS = 64;
+const SLOTS = 240;
+/** Rows of a summary. */
+const SUMMARY_ROWS = 20;
 
-/** One entry of {@link RomWriteJournal.toJSON}. Addresses are hexadecimal text, because they may exceed 2^53. */
-export interface RomWriteEntry {
-	readonly count: number;
-	readonly region: string;
-	readonly gpa: string;
-	readonly lastGpa: string;
-	readonly size: number;
-	readonly bytes: string;
-	readonly cs: string;
-	readonly rip: string;
-	readonly linear: string;
-	readonly instruction: string;
-	readonly mode: CodeMode;
-	readonly instructions: number;
-}
-
-/** Instructions kept apart; stores by further ones are only counted. */
-const SITES = 1000;
-
-const MODES: Readonly<Record<CodeMode, string>> = {
-	real: "real mode",
-	v86: "virtual-8086 mode",
-	prot16: "16-bit protected mode",
-	prot32: "32-bit protected mode",
-	long: "64-bit mode",
-};
-
-const hex = (value: number | bigint, digits = 1): string => `0x${value.toString(16).padStart(digits, "0")}`;
-const bytesText = (bytes: Uint8Array): string =>
-	Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-
-/** What was to be stored: a number where the size is a register's, else the bytes in order. */
-function valueText(data: Uint8Array): string {
-	if (![1, 2, 4, 8].includes(data.length)) return bytesText(data);
-	return `0x${Array.from(data, (byte) => byte.toString(16).padStart(2, "0"))
-		.reverse()
-		.join("")}`;
-}
-
-function sameSite(a: RomWrite, b: RomWrite): boolean {
-	return a.linear === b.linear && a.cs === b.cs && a.mode === b.mode && a.region === b.region;
-}
-
-function sameStore(a: RomWrite, b: RomWrite): boolean {
-	return (
-		a.gpa === b.gpa &&
-		sameSite(a, b) &&
-		a.data.length === b.data.length &&
-		a.data.every((byte, at) => byte === b.data[at])
-	);
-}
-
-const copy = (write: RomWrite): RomWrite => ({ ...write, data: write.data.slice(), code: write.code.slice() });
-
-/** Whose store it was: `f000:fff0 (linear 0xffff0) mov [bx], al, in real mode`. */
-function byText(write: RomWrite): string {
-	const digits = write.mode === "prot32" ? 8 : write.mode === "long" ? 16 : 4;
-	const place = `${write.cs.toString(16).padStart(4, "0")}:${write.rip.toString(16).padStart(digits, "0")}`;
-	return `${place} (linear ${hex(write.linear)}) ${disassemble(write.code, write.mode, write.rip).text}, in ${MODES[write.mode]}`;
+/** What a journal may have besides. */
+export interface JournalOptions {
+	/** Is told every store at once; of a store that repeats the one before only the number. */
+	readonly log?: ((line: string) => void) | undefined;
+	/** Finds symbols and call stacks; asked once for a row, or a few times. */
+	readonly explainer?: Explainer | undefined;
 }
 
 /** One store as a line of text. */
-export function romWriteLine(write: RomWrite): string {
-	const what = `${hex(write.gpa, 8)} (${write.region}) <- ${valueText(write.data)}, ${plural(write.data.length, "byte")}`;
-	return `ROM write: ${what}, by ${byText(write)}, after ${plural(write.instructions, "instruction")}`;
+export function romWriteLine(write: RomWrite, explainer?: Explainer): string {
+	const row = new Row(write, explainer);
+	row.add(write);
+	const report = rowReport(row);
+	const first = firstOf(report);
+	const what = `${wide(first.gpa)} (${report.region}) <- ${storeText(first)}`;
+	const where = stackLine(report);
+	const at = `after ${plural(first.instructions, "instruction")}, ${timeText(first.timeNs)}`;
+	const fault = write.faulted ? ", #GP(0)" : "";
+	return `ROM write: ${what}${fault}, ${byText(report)}, ${at}${where === undefined ? "" : `, in ${where}`}`;
+}
+
+type Logged = Pick<RomWrite, "gpa" | "size" | "data" | "linear" | "cs" | "mode">;
+
+/** Whether the log counts two stores as one. */
+function sameStore(a: Logged, b: Logged): boolean {
+	const bytes = a.data?.length === b.data?.length && (a.data?.every((byte, n) => byte === b.data?.[n]) ?? true);
+	return bytes && a.gpa === b.gpa && a.size === b.size && a.linear === b.linear && a.cs === b.cs && a.mode === b.mode;
 }
 
 /**
- * Counts the stores that ROM refused and remembers who made them, folded by instruction.
+ * Counts the stores that ROM refused, and the commands that flash took, and remembers who made them, folded by instruction.
  * Memory is bounded, whatever the guest does.
  */
 export class RomWriteJournal implements RomWriteSink {
-	private readonly sites = new Map<string, Site>();
-	private recent: Site | undefined;
-	private stores = 0;
-	private unlisted = 0;
 	private readonly log: ((line: string) => void) | undefined;
-	private lastLogged: RomWrite | undefined;
+	private readonly explainer: Explainer | undefined;
+	private readonly rows: Row[] = [];
+	/** Rows by the low half of the instruction's linear address; what is folded by something else, by -1. */
+	private readonly byPlace = new Map<number, Row[]>();
+	private readonly regions = new Map<string, { first: number; last: number }>();
+	private readonly timeline = new Timeline(SLOTS);
+	private readonly total = { stores: 0, commands: 0 };
+	private readonly listed = { stores: 0, commands: 0 };
+	private readonly unlisted = { stores: 0, commands: 0 };
+	private recent: Row | undefined;
+	private lastLogged: Logged | undefined;
 	private repeats = 0;
 
-	/** With `log`, every store is also said at once; a store that repeats the one before is only counted. */
-	constructor(log?: (line: string) => void) {
+	constructor({ log, explainer }: JournalOptions = {}) {
 		this.log = log;
+		this.explainer = explainer;
 	}
 
-	/** Stores recorded so far. */
+	/** Stores recorded so far that ROM refused. */
 	get count(): number {
-		return this.stores;
+		return this.total.stores;
 	}
 
 	record(write: RomWrite): void {
-		this.stores++;
-		this.note(write);
-		if (this.log !== undefined) this.say(write, this.log);
+		const kind = write.command === undefined ? "stores" : "commands";
+		this.total[kind]++;
+		this.timeline.add(write.timeNs);
+		let row = this.recent;
+		if (row === undefined || !row.takes(write)) {
+			row = this.rowOf(write, kind);
+			if (row !== undefined) this.recent = row;
+		}
+		if (row === undefined) this.unlisted[kind]++;
+		else row.add(write);
+		if (this.log !== undefined && kind === "stores") this.say(write, this.log);
 	}
 
-	private note(write: RomWrite): void {
-		let site = this.recent;
-		if (site === undefined || !sameSite(site.first, write)) {
-			const key = `${write.mode} ${write.cs} ${write.linear} ${write.region}`;
-			site = this.sites.get(key);
-			if (site === undefined) {
-				if (this.sites.size >= SITES) {
-					this.unlisted++;
-					return;
-				}
-				site = { first: copy(write), count: 0, lowest: write.gpa, highest: write.gpa };
-				this.sites.set(key, site);
-			}
-			this.recent = site;
-		}
-		site.count++;
-		site.lowest = Math.min(site.lowest, write.gpa);
-		site.highest = Math.max(site.highest, write.gpa + write.data.length - 1);
+	private rowOf(write: RomWrite, kind: "stores" | "commands"): Row | undefined {
+		const own = write.by.kind === "instruction" || write.by.kind === "descriptor";
+		const key = own ? Number(BigInt.asUintN(32, write.linear)) : -1;
+		const here = this.byPlace.get(key) ?? [];
+		const found = here.find((row) => row.takes(write));
+		if (found !== undefined) return found;
+		if (this.listed[kind] >= ROWS) return undefined;
+		const row = new Row(write, this.explainer);
+		this.listed[kind]++;
+		this.rows.push(row);
+		this.byPlace.set(key, [...here, row]);
+		this.addRegion(write);
+		return row;
+	}
+
+	private addRegion({ region, extent, gpa, size }: RomWrite): void {
+		const { first, last } = extent ?? { first: gpa, last: gpa + size - 1 };
+		const name = this.regionName(region, first);
+		const known = this.regions.get(name);
+		if (known !== undefined) {
+			known.first = Math.min(known.first, first);
+			known.last = Math.max(known.last, last);
+		} else if (this.regions.size < REGIONS) this.regions.set(name, { first, last });
+	}
+
+	/** The end of a ROM appears below 1 MiB as well: that is another region of the same name. */
+	private regionName(region: string, first: number): string {
+		return `${region}\0${first < 0x10_0000 ? "low" : ""}`;
 	}
 
 	private say(write: RomWrite, log: (line: string) => void): void {
@@ -132,8 +122,9 @@ export class RomWriteJournal implements RomWriteSink {
 			return;
 		}
 		this.flush();
-		this.lastLogged = copy(write);
-		log(romWriteLine(write));
+		const { gpa, size, linear, cs, mode } = write;
+		this.lastLogged = { gpa, size, linear, cs, mode, data: write.data?.slice() };
+		log(romWriteLine(write, this.explainer));
 	}
 
 	/** Says what the log still owes: how often the last store was repeated. */
@@ -142,41 +133,59 @@ export class RomWriteJournal implements RomWriteSink {
 		this.repeats = 0;
 	}
 
-	/** The whole journal for people, a line for each instruction; nothing when there were no stores. */
+	/** The stores to ROM for people, at most 20 instructions; nothing when there were none. */
 	summary(): readonly string[] {
-		if (this.stores === 0) return [];
-		const lines = [
-			`ROM writes: ${plural(this.stores, "store")} from ${plural(this.sites.size, "instruction")}; the ROM is unchanged`,
-		];
-		for (const { first, count, lowest, highest } of this.sites.values()) {
-			const range = highest - lowest >= first.data.length ? `${hex(lowest, 8)}..${hex(highest, 8)}` : hex(lowest, 8);
-			const times = count === 1 ? "" : `, ${plural(count, "time")}`;
-			const value = `${count === 1 ? "" : "first "}${valueText(first.data)}, ${plural(first.data.length, "byte")}`;
-			lines.push(`  ${range} (${first.region}) <- ${value}${times}`);
-			lines.push(`    by ${byText(first)}, after ${plural(first.instructions, "instruction")}`);
+		const { stores } = this.total;
+		if (stores === 0) return [];
+		const rows = this.rows.filter(({ command }) => command === undefined);
+		const places = plural(rows.length, rows.every(({ by }) => by.kind === "instruction") ? "instruction" : "source");
+		const lines = [`ROM writes: ${plural(stores, "store")} from ${places}; the ROM is unchanged`];
+		for (const row of rows.slice(0, SUMMARY_ROWS)) lines.push(...rowLines(this.reportOf(row)));
+		const rest = rows.slice(SUMMARY_ROWS);
+		const more = rest.reduce((sum, { count }) => sum + count, 0);
+		if (rest.length > 0) {
+			lines.push(
+				`  and ${plural(more, "store")} from ${plural(rest.length, "more instruction")}: --result FILE keeps them`,
+			);
 		}
-		if (this.unlisted > 0) lines.push(`  and ${plural(this.unlisted, "store")} from further instructions`);
+		if (this.unlisted.stores > 0) {
+			lines.push(`  and ${plural(this.unlisted.stores, "store")} from further instructions`);
+		}
 		return lines;
 	}
 
-	toJSON(): { readonly count: number; readonly unlisted: number; readonly by: readonly RomWriteEntry[] } {
-		const by = Array.from(
-			this.sites.values(),
-			({ first, count, lowest, highest }): RomWriteEntry => ({
-				count,
-				region: first.region,
-				gpa: hex(lowest),
-				lastGpa: hex(highest),
-				size: first.data.length,
-				bytes: bytesText(first.data),
-				cs: hex(first.cs),
-				rip: hex(first.rip),
-				linear: hex(first.linear),
-				instruction: disassemble(first.code, first.mode, first.rip).text,
-				mode: first.mode,
-				instructions: first.instructions,
-			}),
-		);
-		return { count: this.stores, unlisted: this.unlisted, by };
+	private reportOf(row: Row): RowReport {
+		return rowReport(row, this.explainer?.place(row.linear));
 	}
+
+	toJSON(): RomWriteReport {
+		return {
+			...this.total,
+			rows: this.rows.map((row) => this.reportOf(row)),
+			unlisted: { ...this.unlisted },
+			regions: Array.from(this.regions, ([name, { first, last }]) => ({
+				name: name.slice(0, name.indexOf("\0")),
+				first: hex(first),
+				last: hex(last),
+			})),
+			timeline: { slotNs: this.timeline.width, counts: this.timeline.slots() },
+		};
+	}
+}
+
+/** A row in a summary. */
+function rowLines(row: RowReport): string[] {
+	const first = firstOf(row);
+	const times = row.count === 1 ? "" : `, ${plural(row.count, "time")}`;
+	const which = row.count === 1 ? "" : "first ";
+	const fault = row.faulted ? ", each #GP(0)" : "";
+	const where = stackLine(row);
+	const last =
+		row.count === 1 ? "" : ` to ${plural(row.last.instructions, "instruction")}, ${timeText(row.last.timeNs)}`;
+	return [
+		`  ${rangeText({ ranges: row.ranges, first })} (${row.region}) <- ${which}${storeText(first)}${times}${fault}`,
+		`    ${byText(row)}`,
+		...(where === undefined ? [] : [`    in ${where}`]),
+		`    after ${plural(first.instructions, "instruction")}, ${timeText(first.timeNs)}${last}`,
+	];
 }

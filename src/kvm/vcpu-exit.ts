@@ -16,6 +16,8 @@ export const EXIT_REASON = {
 	dirtyRingFull: EXIT.dirtyRingFull,
 	memoryFault: EXIT.memoryFault,
 	budget: EXIT.budget,
+	/** tsvmm's own: a store to a readonly slot faults and has not happened; the fault is delivered by the next run. */
+	storeRefused: EXIT.storeRefused,
 } as const;
 
 const NO_BYTES = new Uint8Array(0);

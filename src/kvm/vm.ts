@@ -298,6 +298,8 @@ export class Vm {
 			bus: this.bus.isEmpty ? given : this.bus.before(given),
 			...(host.taskPriority ? { taskPriority: host.taskPriority.bind(host) } : {}),
 			...(host.ferr ? { ferr: host.ferr.bind(host) } : {}),
+			...(host.refuses ? { refuses: host.refuses.bind(host) } : {}),
+			...(host.bitsLost ? { bitsLost: host.bitsLost.bind(host) } : {}),
 			...(host.port ? { port: this.bus.beforePorts(host.port.bind(host)) } : {}),
 		};
 		this.hosts.push({ own, given });

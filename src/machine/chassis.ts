@@ -18,7 +18,7 @@ import type { End, MachineHost } from "./outcome.ts";
 import { PanicWatch } from "./panic-watch.ts";
 import { hasFirmware, Pc } from "./pc/pc.ts";
 import type { Requests } from "./requests.ts";
-import { romWriteOf } from "./rom-write-of.ts";
+import { RomStores } from "./rom-stores.ts";
 import { RunLoop } from "./run-loop.ts";
 import type { Sleep } from "./sleep.ts";
 import { hex, type Trace, traceTo } from "./trace.ts";
@@ -60,6 +60,7 @@ export class Chassis {
 	private readonly intervals: DirtyIntervals | undefined;
 	/** Why the host does not take what the guest has changed in its flash; undefined where it does. */
 	private unsaved: string | undefined;
+	private readonly romStores: RomStores;
 
 	/** @throws UserError when the board cannot be built from its configuration. */
 	static async build(parts: ChassisParts): Promise<Chassis> {
@@ -78,6 +79,8 @@ export class Chassis {
 			taskPriority: (value) => chassis().setTaskPriority(value),
 			ferr: () => chassis().pc.isa.coprocessor.error(),
 			port: (isWrite, port, size, value) => chassis().loop.portAccess(isWrite, port, size, value),
+			refuses: (gpa) => chassis().romStores.refuses(gpa),
+			bitsLost: (lost) => chassis().romStores.bitsLost(lost),
 		});
 		assert(typeof vcpu !== "string", "the vCPU");
 		assert(vcpu.setCpuid2(cpuid) === 0, "CPUID");
@@ -97,11 +100,17 @@ export class Chassis {
 		const host =
 			config.panicText === "off" ? parts.host : watched(parts.host, new PanicWatch(config.panicText, clock, requests));
 		const identity = findCpuid(vcpu.getCpuid2(), 1);
+		const romStores = new RomStores({
+			...{ config, processor, clock, host },
+			requests: parts.shadow ? undefined : requests,
+			map: () => this.pc,
+		});
+		this.romStores = romStores;
 		const pc = new Pc(config, {
 			vm,
 			clock,
 			power: requests,
-			host,
+			host: config.romWrites === "off" ? host : { ...host, flash: romStores.flashSink(host.flash) },
 			shadow: parts.shadow,
 			trace,
 			cpu: {
@@ -121,7 +130,8 @@ export class Chassis {
 				this.unsaved ??= detail;
 				requests.stop({ kind: "output-error", detail });
 			},
-			romStore: (address, data) => host.romWrites.record(romWriteOf(processor, address, data, pc.romName(address))),
+			romStore: romStores.refused,
+			dmaRefused: (...refused) => romStores.dma(...refused),
 			cpuSignature: identity?.eax ?? 0,
 			cpuFeatures: identity?.edx ?? 0,
 			version: packageVersion(),
@@ -148,6 +158,7 @@ export class Chassis {
 				guestTimeNs: config.maxGuestTimeNs ?? Number.POSITIVE_INFINITY,
 				deadline: parts.deadline,
 			},
+			storeRefused: () => romStores.faulted(),
 			restarted: restarts ? () => boot?.start() : undefined,
 			mayHear: () => sources.some((source) => !source.ended),
 			turned: () => parts.turned(pc),

@@ -128,6 +128,7 @@ export class MemoryMap {
 	readonly apicMsi: Region;
 	readonly vga: Region | undefined;
 	readonly flash: readonly Region[];
+	private readonly flashPlaces: { readonly first: number; readonly size: number }[] = [];
 	private readonly system: Region;
 	private readonly pci: Region;
 	private readonly smram: Region;
@@ -226,7 +227,14 @@ export class MemoryMap {
 		return this.space.view.find(gpa(address));
 	}
 
-	/** What a refused store at an address hit, for people: `bios`, `option rom`, `pam f0000`. */
+	/** Where a flash unit lies. */
+	flashAt(unit: number): { readonly first: number; readonly size: number } {
+		const place = this.flashPlaces[unit];
+		assert(place !== undefined, `flash unit ${unit}`);
+		return place;
+	}
+
+	/** What a refused store at an address hit, for people: `bios`, `option rom`, `pam f0000`, `flash 0`. */
 	romName(address: number): string {
 		const region = this.find(address)?.region;
 		if (region === this.ram) {
@@ -235,6 +243,8 @@ export class MemoryMap {
 			);
 			return `pam ${(segment?.first ?? address).toString(16)}`;
 		}
+		const unit = region === undefined ? -1 : this.flash.indexOf(region);
+		if (unit >= 0) return `flash ${unit}`;
 		return region?.name === "pc.rom" ? "option rom" : "bios";
 	}
 
@@ -290,7 +300,9 @@ export class MemoryMap {
 		}
 		return flash.map((unit, i) => {
 			const region = this.memory(`system.flash${i}`, "romd", unit);
-			this.system.add(region, below(`flash unit ${i}`, unit.size));
+			const first = below(`flash unit ${i}`, unit.size);
+			this.system.add(region, first);
+			this.flashPlaces.push({ first, size: unit.size });
 			return region;
 		});
 	}

@@ -12,14 +12,28 @@ export type { CodeMode, RomWrite, RomWriteSink } from "../debug/rom-write.ts";
 export type { FlashEvent } from "../devices/pflash-events.ts";
 export type { ChosenFirmware } from "./chosen-firmware.ts";
 
+/** A store to ROM that a run was to end at: guest-physical and linear address of the first byte that ROM refused, and how many. */
+export interface RefusedStore {
+	readonly gpa: number;
+	/** Absent where no instruction stores: a device's access. */
+	readonly linear?: bigint;
+	readonly size: number;
+}
+
+/** What an attached debugger gets control for, and what otherwise ends the run. */
+export type PauseReason =
+	/** `--rom-writes stop`. */
+	| { readonly kind: "rom-write"; readonly store: RefusedStore }
+	/** `--break`. */
+	| { readonly kind: "break"; readonly on: "rom-write"; readonly store: RefusedStore };
+
 /** What the host may stop a machine for. The machine itself honours the limits in its configuration. */
 export type StopReason =
 	/** Every `--expect` text has appeared. */
 	| { readonly kind: "expected" }
 	/** A `--fail-on` text has appeared. */
 	| { readonly kind: "unwanted"; readonly text: string }
-	/** `--rom-writes stop`. */
-	| { readonly kind: "rom-write" }
+	| PauseReason
 	| { readonly kind: "signal"; readonly signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGPIPE" }
 	/** A file takes no more bytes: a console's, or a flash's. */
 	| { readonly kind: "output-error"; readonly detail: string };

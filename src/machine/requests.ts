@@ -1,5 +1,5 @@
 import type { PowerControl, ResetKind } from "../bus/device.ts";
-import type { End, EndKind, StopReason } from "./outcome.ts";
+import type { End, EndKind, PauseReason, StopReason } from "./outcome.ts";
 
 /** Ends that the guest brings about itself, and that a panic explains. */
 const BY_GUEST: readonly EndKind[] = ["power-off", "reset", "triple-fault", "no-code", "halted"];
@@ -10,6 +10,8 @@ export class Requests implements PowerControl {
 	private pendingReset: ResetKind | undefined;
 	private panicMessage: () => string | undefined = () => undefined;
 	private readonly wake: () => void;
+	/** Takes what a debugger gets control for; absent while none is attached. Called in the middle of a run, from within an exit. */
+	debugger: ((reason: PauseReason) => void) | undefined;
 
 	/** `wake` is called when something comes from outside while the machine may be asleep. */
 	constructor(wake: () => void) {
@@ -53,6 +55,12 @@ export class Requests implements PowerControl {
 	stop(reason: StopReason): void {
 		this.finish(reason);
 		this.wake();
+	}
+
+	/** The machine pauses for its debugger; where none is attached, the run ends. */
+	pause(reason: PauseReason): void {
+		if (this.debugger !== undefined) this.debugger(reason);
+		else this.finish(reason);
 	}
 
 	/** A reset of the whole machine goes before one of the processor. */

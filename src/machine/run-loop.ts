@@ -42,6 +42,8 @@ export interface RunLoopParts {
 	readonly requests: Requests;
 	readonly sleep: Sleep;
 	readonly limits: Limits;
+	/** Called when the processor has left because a store to ROM faults, before it delivers that. */
+	readonly storeRefused: () => void;
 	/** Called when board and processor have been reset, before the processor runs again; absent: a reset ends the run. */
 	readonly restarted: (() => void) | undefined;
 	/** Whether something from the host may still reach the guest. */
@@ -149,6 +151,9 @@ export class RunLoop {
 				if (exit.count === 1) this.port();
 				else this.portBatch();
 				clock.pass(DEVICE_ACCESS_NS * exit.count);
+				break;
+			case EXIT_REASON.storeRefused:
+				this.parts.storeRefused();
 				break;
 			case EXIT_REASON.hlt:
 				this.halted = true;

@@ -252,8 +252,29 @@ export const F = {
 	exitIp: f64(),
 	exitLinear: f64(),
 	exitCs: f32(),
-	/** Of a store's exit: {@link F.modeKey} and EFLAGS.VM as they were for that instruction, whatever it loaded. */
+	/** Of a store's exit: {@link F.modeKey} and EFLAGS.VM as they were for that instruction, whatever it loaded, and {@link STORE}. */
 	exitMode: f32(),
+	/** Of a store's exit: linear address of its first byte, and {@link FRAGMENT.used} as stores have it. */
+	exitTarget: f64(),
+	exitPart: f32(),
+	/** Not 0: the last element of a REP has made an exit, and RIP is still there: its instruction is not counted yet. */
+	repOwed: f32(),
+	/** Access bits of the store in hand. */
+	storeAccess: f32(),
+	/** While an interrupt or exception is delivered: 0x100 + its vector; else 0. */
+	event: f32(),
+	/** Not 0: the host may have stores to readonly slots fault (ProcessorHost.refuses). */
+	refuses: f32(),
+	/** Not 0: the host hears of accessed and dirty bits that a readonly slot did not take (ProcessorHost.bitsLost). */
+	hearsLostBits: f32(),
+	/** On whose account the processor walks: the record of an instruction, 0 what is at RIP, {@link NOBODY}. */
+	walkRecord: f32(),
+	/** Not 0: such a bit was lost on nobody's account. */
+	walkLost: f32(),
+	/** Such a bit: the page-table entry's address, what it was to become, its bytes. */
+	lostGpa: f64(),
+	lostEntry: f64(),
+	lostBytes: f32(),
 	/** Last slot found; 0 after every change of slots. */
 	lastSlot: f32(),
 	/** Interrupt vector line from the interrupt controller: 1 while asserted. */
@@ -366,7 +387,7 @@ export const TX = {
 } as const;
 export const TX_SIZE = 32;
 
-/** One piece of an access: entries of {@link F.io}. `kind`: 0 RAM, 1 ROM, 2 nothing there. */
+/** One piece of an access: entries of {@link F.io}. `kind`: 0 RAM, 1 ROM, 2 nothing there; `page`: number of its entry in F.tx. */
 export const IO = {
 	gpa: new Field(0, 8),
 	kind: new Field(8, 4),
@@ -374,21 +395,38 @@ export const IO = {
 	length: new Field(16, 4),
 	offset: new Field(20, 4),
 	slot: new Field(24, 4),
+	page: new Field(28, 4),
 } as const;
 export const IO_SIZE = 32;
 
 /**
  * One fragment: entries of {@link F.reads} and {@link F.writes}. `used`, of reads: 1 where the answer has been taken since the
- * last restart, FRAGMENT_WANTED where there is none yet.
+ * last restart, FRAGMENT_WANTED where there is none yet; of writes: its offset in the store, and from bit 16 on the bytes of the
+ * store. `linear`, of writes: its address.
  */
 export const FRAGMENT = {
 	gpa: new Field(0, 8),
 	data: new Field(8, 8),
 	length: new Field(16, 4),
 	used: new Field(20, 4),
+	linear: new Field(24, 8),
 } as const;
 export const FRAGMENT_SIZE = 32;
 export const FRAGMENT_WANTED = 2;
+
+/** {@link F.walkRecord}: a look ahead, behind which the access itself follows. */
+export const NOBODY = -1;
+
+/** Bits of {@link F.exitMode} besides those of KEY and EFLAGS.VM (17): who stored. */
+export const STORE = {
+	/** Two bits: the CPL. */
+	cplShift: 20,
+	/** The delivery of an interrupt or exception; its vector from bit 24 on. */
+	delivery: 1 << 22,
+	vectorShift: 24,
+	/** An accessed or busy bit of a descriptor. */
+	descriptor: 1 << 23,
+} as const;
 
 /** TLB entry: tag is the linear page; addend + low half of the linear address = offset in VM memory. */
 export const TLB = { addend: new Field(0, 4), tag: new Field(4, 8), meta: new Field(12, 4) } as const;
@@ -421,6 +459,8 @@ export const ACCESS = {
 	stack: 512,
 	/** Part of an access whose alignment was checked as a whole. */
 	aligned: 1024,
+	/** A store to a descriptor's accessed or busy bit: where it lies in ROM, no fault. */
+	bit: 2048,
 } as const;
 
 /** How a handler ends. */
@@ -611,4 +651,6 @@ export const EXIT = {
 	budget: 256,
 	/** Not KVM's: code must be decoded; answered by the engine, never seen outside. */
 	translate: 257,
+	/** Not KVM's: a store to a readonly slot faults; it has not happened, and the fault is delivered next. */
+	storeRefused: 258,
 } as const;

@@ -26,6 +26,7 @@ import {
 	JUMP_SIZE,
 	KEY,
 	PENDING,
+	REC,
 	REC_SIZE,
 	SEG,
 	STATE_SIZE,
@@ -35,6 +36,8 @@ import {
 	TLB_ENTRY,
 	TLB_LIST_CAPACITY,
 	TLB_TABLES,
+	TX,
+	TX_SIZE,
 } from "./layout.ts";
 import { MSR_ENTRIES, msrField } from "./msr.ts";
 import { writeRecord } from "./predecode.ts";
@@ -71,10 +74,33 @@ export interface ProcessorHost {
 	 * is #MF whatever CR0.NE says.
 	 */
 	ferr?(): void;
+	/**
+	 * Whether a store to `gpa`, in a readonly slot, is to fault: #GP(0), before it has happened. Asked only while
+	 * {@link Processor.refuseStores} is on.
+	 */
+	refuses?(gpa: number): boolean;
+	/**
+	 * A readonly slot did not take a bit that a page walk was to set. `ip`: offset in CS of the instruction on whose account it was;
+	 * told in the middle of that. Only while {@link Processor.hearLostBits} is on.
+	 */
+	bitsLost?(lost: LostBits): void;
 	/** A model-specific register that the core does not keep. @returns the value read, true when written, undefined: #GP. */
 	msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined;
 	/** The guest has written CR8, 0..15; {@link Processor.setTaskPriority} is the other direction. */
 	taskPriority?(value: number): void;
+}
+
+/** Accessed and dirty bits that a page-table entry in a readonly slot did not take. */
+export interface LostBits {
+	/** Where the entry lies; below 2^52. */
+	readonly gpa: number;
+	/** What it was to become. */
+	readonly entry: bigint;
+	/** 4 or 8. */
+	readonly bytes: number;
+	/** Offset in CS of the instruction whose access it was, and its linear address. */
+	readonly ip: bigint;
+	readonly linear: bigint;
 }
 
 type CoreFunction = (...args: (number | bigint)[]) => number;
@@ -164,6 +190,8 @@ export class Processor {
 				ferr: () => this.host.ferr?.(),
 				msr: (_st: number, isWrite: number, index: number) => this.msr(isWrite !== 0, index),
 				taskPriority: (_st: number, value: number) => this.taskPriority(value),
+				refuses: (_st: number, page: number) => this.refuses(page),
+				bitsLost: () => this.bitsLost(),
 			},
 		});
 		this.core = exports as unknown as Record<string, CoreFunction>;
@@ -531,7 +559,10 @@ export class Processor {
 		const words = ATTEMPTED.map((field) => this.get(field));
 		const address = this.get64(F.faultAddress);
 		const exit = this.get(F.pending) & PENDING.exit;
+		const hears = this.get(F.hearsLostBits);
+		this.set(F.hearsLostBits, 0);
 		const result = action();
+		this.set(F.hearsLostBits, hears);
 		ATTEMPTED.forEach((field, n) => {
 			this.set(field, words[n]!);
 		});
@@ -611,6 +642,70 @@ export class Processor {
 		const data = this.view.getBigUint64(at + FRAGMENT.data.offset, true);
 		const setData = (value: bigint): void => this.view.setBigUint64(at + FRAGMENT.data.offset, value, true);
 		return this.host.bus(isWrite, gpa, length, data, setData) ? 1 : 0;
+	}
+
+	/** What a write exit stores: 1 to 8 bytes of VM memory, which the next exit replaces. */
+	exitBytes(): Uint8Array {
+		return this.stateBytes(F.exitData, this.get(F.exitLength));
+	}
+
+	/** Piece `n` of those that wait to be exits of their own ({@link F.writes}). `storeSize`: bytes of the store that it is part of. */
+	storePiece(n: number): { gpa: number; linear: bigint; data: Uint8Array; storeSize: number } {
+		const at = F.writes.offset + n * FRAGMENT_SIZE;
+		return {
+			gpa: this.getNumber(FRAGMENT.gpa, at),
+			linear: this.get64(FRAGMENT.linear, at),
+			data: this.stateBytes(F.writes, (n + 1) * FRAGMENT_SIZE).subarray(
+				n * FRAGMENT_SIZE + FRAGMENT.data.offset,
+				n * FRAGMENT_SIZE + FRAGMENT.data.offset + this.get(FRAGMENT.length, at),
+			),
+			storeSize: this.get(FRAGMENT.used, at) >>> 16,
+		};
+	}
+
+	/** The pages of the access in hand, or just attempted ({@link F.tx}). */
+	pagesInHand(): { gpa: number; linear: bigint; length: number }[] {
+		return Array.from({ length: this.get(F.txCount) }, (_, n) => {
+			const at = F.tx.offset + n * TX_SIZE;
+			return {
+				gpa: this.getNumber(TX.gpa, at),
+				linear: this.get64(TX.linear, at),
+				length: this.get(TX.length, at),
+			};
+		});
+	}
+
+	/** Stores to readonly slots fault where the host says so. No code may be running. */
+	refuseStores(on: boolean): void {
+		this.set(F.refuses, on ? 1 : 0);
+	}
+
+	/** The host hears of bits that page tables in readonly slots do not take. */
+	hearLostBits(on: boolean): void {
+		this.set(F.hearsLostBits, on ? 1 : 0);
+	}
+
+	private refuses(page: number): number {
+		return this.host.refuses?.(this.getNumber(TX.gpa, page - this.state)) ? 1 : 0;
+	}
+
+	private bitsLost(): void {
+		const record = this.get(F.walkRecord) >>> 0;
+		const inBlock = record === 0 ? 0 : this.all[record + REC.ip]! | (this.all[record + REC.ip + 1]! << 8);
+		const ip = record === 0 ? this.get64(F.rip) : this.get64(F.blockIp) + BigInt(inBlock);
+		const linear = this.get64(SEG.start, segmentOffset(SEGMENT.cs)) + ip;
+		// The block is charged as a whole; the host sees the time as at an exit.
+		const before = (record - (this.get(F.blockFirst) >>> 0)) / REC_SIZE;
+		const charged = record === 0 ? 0 : this.get(F.blockCount) - before;
+		this.set(F.budget, this.get(F.budget) + charged);
+		this.host.bitsLost?.({
+			gpa: this.getNumber(F.lostGpa),
+			entry: this.get64(F.lostEntry),
+			bytes: this.get(F.lostBytes),
+			ip,
+			linear: linear & this.get64(F.linearMask),
+		});
+		this.set(F.budget, this.get(F.budget) - charged);
 	}
 
 	private msr(isWrite: boolean, index: number): number {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
+import { ROM_WRITE } from "../support/rom-write.ts";
 import type { Step } from "../support/scripted-machine.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tsvmm-command-"));
@@ -39,15 +40,16 @@ function tsvmm(words: readonly string[], steps: Parameters<typeof environment>[0
 const withoutHostTime = (text: string): string => text.replace(/, [^,]* of host time/, "");
 
 const romWrite = {
+	...ROM_WRITE,
 	gpa: 0xffff0000,
 	data: [0x5a],
-	region: "bios",
-	cs: 0xf000,
+	old: [0xff],
+	target: 0xffff0000,
 	rip: 0x100,
 	linear: 0xf0100,
 	code: [0x88, 0x07],
-	mode: "real",
 	instructions: 7,
+	timeNs: 8,
 };
 
 describe("a run", () => {
@@ -147,11 +149,11 @@ describe("stores to ROM", () => {
 	const words = ["run", "--bios", "x", "--rom-writes"];
 	const steps = [{ romWrite }, { romWrite: { ...romWrite, gpa: 0xffff0001 } }, { end: { kind: "power-off" } as const }];
 	const line =
-		"ROM write: 0xffff0000 (bios) <- 0x5a, 1 byte, by f000:0100 (linear 0xf0100) mov [bx], al, in real mode, after 7 instructions";
+		"ROM write: 0xffff0000 (bios) <- 0x5a, 1 byte; it holds 0xff, by f000:0100 (linear 0xf0100) mov [bx], al, in real mode, CPL 0, after 7 instructions, 8 ns";
 
 	it("summary: summed up at the end", () => {
 		expect(tsvmm([...words, "summary"], steps).stderr).toContain(
-			"ROM writes: 2 stores from 1 instruction; the ROM is unchanged\n  0xffff0000..0xffff0001 (bios) <- first 0x5a, 1 byte, 2 times\n",
+			"ROM writes: 2 stores from 1 instruction; the ROM is unchanged\n  0xffff0000..0xffff0001 (bios) <- first 0x5a, 1 byte; it holds 0xff, 2 times\n",
 		);
 	});
 
@@ -174,8 +176,12 @@ describe("stores to ROM", () => {
 describe("--result", () => {
 	it("tells everything about the run as JSON", () => {
 		const steps = [{ romWrite }, { end: { kind: "debug-exit", value: 500 } as const }];
+		const place = { gpa: "0xffff0000", target: "0xffff0000", size: 1, storeSize: 1 };
+		const sample = { ...place, value: "5a", old: "ff", instructions: 7, timeNs: 8 };
 		tsvmm(["run", "--bios", "x", "--expect", "never", "--result", "result.json"], steps);
 		expect(JSON.parse(readFileSync(join(folder, "result.json"), "utf8"))).toEqual({
+			format: "tsvmm-result",
+			version: 1,
 			outcome: "debug-exit",
 			value: 500,
 			status: 119,
@@ -184,24 +190,35 @@ describe("--result", () => {
 			guestTimeNs: 2000,
 			hostTimeMs: expect.any(Number),
 			romWrites: {
-				count: 1,
-				unlisted: 0,
-				by: [
+				stores: 1,
+				commands: 0,
+				rows: [
 					{
 						count: 1,
+						bytes: 1,
 						region: "bios",
-						gpa: "0xffff0000",
-						lastGpa: "0xffff0000",
-						size: 1,
-						bytes: "5a",
+						by: "instruction",
+						faulted: false,
 						cs: "0xf000",
 						rip: "0x100",
 						linear: "0xf0100",
+						code: "88 07",
 						instruction: "mov [bx], al",
 						mode: "real",
-						instructions: 7,
+						cpl: 0,
+						cpu: 0,
+						stacks: [],
+						stacksLeftOut: false,
+						ranges: [{ first: "0xffff0000", last: "0xffff0000", count: 1 }],
+						rangesJoined: false,
+						samples: [sample],
+						last: sample,
+						timeline: { slotNs: 1000, counts: [1] },
 					},
 				],
+				unlisted: { stores: 0, commands: 0 },
+				regions: [{ name: "bios", first: "0xfffc0000", last: "0xffffffff" }],
+				timeline: { slotNs: 1000, counts: [1] },
 			},
 			flash: [],
 			ramSha256: "00".repeat(32),

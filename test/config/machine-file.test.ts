@@ -55,6 +55,7 @@ fail-on: panic
 panic-text: "off"
 on-reset: restart
 rom-writes: log
+break: rom-write:0xf0000-0xfffff
 result: result.json
 dirty-log: pages.jsonl
 symbols:
@@ -95,6 +96,7 @@ trace: [mmio, ports]
 			panicText: "off",
 			onReset: "restart",
 			romWrites: "log",
+			breaks: [{ on: "rom-write", first: 0xf0000, last: 0xfffff }],
 			result: "result.json",
 			dirtyLog: "pages.jsonl",
 			symbols: [{ path: "System.map" }, { path: "boot.elf", address: 0xffffffff81000000n }],

@@ -42,6 +42,7 @@ describe("defaults", () => {
 			onReset: "auto",
 			romWrites: "summary",
 			symbols: [],
+			breaks: [],
 			cpu: { model: "max", features: [] },
 			engine: "auto",
 			clock: "instructions",

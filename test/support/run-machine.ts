@@ -1,6 +1,7 @@
 import { Machine, machineConfig, nullSink, type OptionTexts, type Outcome, silentLogger } from "../../src/index.ts";
 import type { RomWrite } from "../../src/machine/outcome.ts";
 import { RecordedBytes } from "./lines.ts";
+import { copyOf } from "./rom-write.ts";
 
 /** The engines a machine can be told to run on, lockstep apart. */
 export const MACHINE_ENGINES = ["interpreter", "compiled"] as const;
@@ -25,7 +26,7 @@ export async function runMachine(options: OptionTexts): Promise<MachineRun> {
 		serial: [{ output: serial }, { output: nullSink }, { output: nullSink }, { output: nullSink }],
 		debugcon,
 		log: silentLogger,
-		romWrites: { record: (write) => romWrites.push(write) },
+		romWrites: { record: (write) => romWrites.push(copyOf(write)) },
 	});
 	const outcome = await machine.run();
 	return { outcome, serial: serial.text, debugcon: debugcon.text, romWrites, ramHash: machine.ramHash() };

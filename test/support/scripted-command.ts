@@ -4,8 +4,8 @@ import { ScriptedMachine, type Step } from "./scripted-machine.ts";
 
 function steps(): readonly Step[] {
 	const script = JSON.parse(process.env["TSVMM_TEST_SCRIPT"] ?? "[]", (key, value: unknown) => {
-		if (key === "rip" || key === "linear") return BigInt(String(value));
-		if (key === "data" || key === "code") return Uint8Array.from(value as number[]);
+		if (key === "rip" || key === "linear" || key === "target") return BigInt(String(value));
+		if (key === "data" || key === "code" || key === "old") return Uint8Array.from(value as number[]);
 		return key === "throws" ? new Error(String(value)) : value;
 	}) as readonly Step[];
 	return script;

@@ -77,10 +77,16 @@ export class ScriptedMachine implements RunningMachine {
 		if ("throws" in step) throw step.throws;
 		if ("serial" in step) this.send(step.serial, (byte) => this.host.serial[step.port ?? 0]?.output.write(byte));
 		if ("debugcon" in step) this.send(step.debugcon, (byte) => this.host.debugcon.write(byte));
-		if ("romWrite" in step) this.host.romWrites.record(step.romWrite);
+		if ("romWrite" in step) this.storeToRom(step.romWrite);
 		if ("log" in step) this.host.log.warn({ port: 0x3f8 }, step.log);
 		if ("wait" in step) await this.until(() => false);
 		if ("echo" in step) await this.echo();
+	}
+
+	private storeToRom(write: RomWrite): void {
+		this.host.romWrites.record(write);
+		const { gpa, size } = write;
+		if (this.config.romWrites === "stop") this.stop({ kind: "rom-write", store: { gpa, size } });
 	}
 
 	/** As a real guest does: byte by byte, and nothing more once the machine is to stop. */

@@ -20,9 +20,9 @@ export const reporting = [
 	required({
 		key: "romWrites",
 		name: "rom-writes",
-		kind: choice("summary", "log", "stop", "off"),
+		kind: choice("summary", "log", "stop", "fault", "off"),
 		default: "summary",
-		help: "stores to ROM: sum them up at the end, log each, stop at the first, or say nothing",
+		help: "stores to ROM: sum them up at the end, log each, stop at the first, have each fault with #GP(0), or say nothing",
 	}),
 	optional({ key: "result", name: "result", kind: path, help: "write the outcome to FILE as JSON" }),
 	required({

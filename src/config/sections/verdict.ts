@@ -1,3 +1,4 @@
+import { breakWish } from "../break.ts";
 import { choice, text } from "../kinds.ts";
 import { list, required } from "../option.ts";
 
@@ -27,5 +28,11 @@ export const verdict = [
 		kind: choice("auto", "restart", "end"),
 		default: "auto",
 		help: "when the guest resets the machine: restart it, or end the run; auto: end it where a kernel was booted without firmware",
+	}),
+	list({
+		key: "breaks",
+		name: "break",
+		kind: breakWish,
+		help: "end the run at a store to ROM, in RANGE where one is given (0xf0000-0xfffff, 0xf0000+16 or one physical address); an attached debugger gets control instead; repeatable",
 	}),
 ] as const;

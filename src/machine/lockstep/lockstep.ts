@@ -28,6 +28,7 @@ const FROM_OUTSIDE: ReadonlySet<EndKind> = new Set([
 	"expected",
 	"unwanted",
 	"rom-write",
+	"break",
 	"signal",
 	"output-error",
 	"timeout",

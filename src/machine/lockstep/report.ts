@@ -3,7 +3,7 @@ import { SEGMENT } from "../../isa/registers.ts";
 import type { UnitCompiler } from "../../vcpu/jit/compiler.ts";
 import { F, SEG, segmentOffset } from "../../vcpu/layout.ts";
 import type { Processor } from "../../vcpu/processor.ts";
-import { codeMode } from "../rom-write-of.ts";
+import { codeMode } from "../code-mode.ts";
 import { hex } from "../trace.ts";
 import type { Difference } from "./processor-state.ts";
 

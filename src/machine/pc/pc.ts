@@ -1,6 +1,6 @@
 import { closeAll } from "../../base/close-all.ts";
 import type { Clock, PowerControl } from "../../bus/device.ts";
-import type { RomStore } from "../../bus/mmio-bus.ts";
+import type { MemoryRange, RomStore } from "../../bus/mmio-bus.ts";
 import type { MachineConfig } from "../../config/index.ts";
 import { GPE0_BASE, GPE0_LENGTH, SLEEP_TYPE_S4, SLEEP_TYPE_S5 } from "../../devices/pci/piix4-pm.ts";
 import { VGA_LAST_PORT, VGA_PORTS, VgaText } from "../../devices/vga-text.ts";
@@ -11,7 +11,7 @@ import { fillCmos } from "../cmos.ts";
 import type { PcDescription } from "../firmware/description.ts";
 import { provideFirmwareItems } from "../firmware/items.ts";
 import { checkFirmwareEntry, provideKernelItems, ROM_BOOT_PATH } from "../firmware/kernel-items.ts";
-import { GuestMemory } from "../guest-memory.ts";
+import { GuestMemory, type RefusedDma } from "../guest-memory.ts";
 import { readKernel, readModules } from "../kernel-files.ts";
 import { lowRamSize } from "../memory-map.ts";
 import type { FlashActivity, MachineHost } from "../outcome.ts";
@@ -42,6 +42,8 @@ export interface PcParts {
 	readonly romStore: RomStore;
 	/** Told when the host does not take what the guest has changed in its flash. */
 	readonly unsaved: (problem: string) => void;
+	/** Told of stores by bus masters that memory refused. */
+	readonly dmaRefused: (device: string, ...refused: Parameters<RefusedDma>) => void;
 	readonly trace: Trace;
 	/** CPUID leaf 1: EAX and EDX. */
 	readonly cpuSignature: number;
@@ -94,7 +96,7 @@ export class Pc implements Board {
 			});
 			const bus = pciBus(trace("pci"));
 			const serialPorts = config.serial.length;
-			const dma = new GuestMemory(parts.vm);
+			const dma = new GuestMemory(parts.vm, (...refused) => parts.dmaRefused("IDE", ...refused));
 			const drives = this.drives.channels;
 			const pci = new PciFunctions(space, { bus, map, clock, power, interrupts, serialPorts, dma, drives });
 			if (host.keyboard) new Typist(this.isa.i8042.keyboard, host.keyboard, clock);
@@ -120,9 +122,19 @@ export class Pc implements Board {
 		return this.memory.ram;
 	}
 
+	/** See {@link MmioBus.rom}. */
+	rom(address: number): MemoryRange | undefined {
+		return this.memory.mmio.rom(address);
+	}
+
 	/** What people call the ROM at an address; see {@link MemoryMap.romName}. */
 	romName(address: number): string {
 		return this.memory.map.romName(address);
+	}
+
+	/** Where a flash unit lies. */
+	flashAt(unit: number): { readonly first: number; readonly size: number } {
+		return this.memory.map.flashAt(unit);
 	}
 
 	/** Whether the guest has left word for its firmware that a reset of the processor is meant to come. */
@@ -166,7 +178,8 @@ export class Pc implements Board {
 	private addFirmwareItems(config: MachineConfig, parts: PcParts): void {
 		const { lowRam, highRam } = this.description;
 		fillCmos(this.isa.rtc, lowRam, highRam);
-		const items = fwCfg(new GuestMemory(parts.vm), parts.trace("fw-cfg"));
+		const memory = new GuestMemory(parts.vm, (...refused) => parts.dmaRefused("fw_cfg", ...refused));
+		const items = fwCfg(memory, parts.trace("fw-cfg"));
 		this.space.place(0x510, 2, items);
 		this.space.place(0x514, 8, items.dma);
 		provideFirmwareItems(items, this.description);

@@ -32,6 +32,10 @@ export interface CoreImports {
 	readonly msr: Callee;
 	/** The guest wrote CR8: `(state, value)`. */
 	readonly taskPriority: Callee;
+	/** `(state, entry of F.tx)` → 1 where a store to this page of a readonly slot faults. Asked only where F.refuses is not 0. */
+	readonly refuses: Callee;
+	/** `(state)`: a page-table entry in a readonly slot did not take a bit; F.lostGpa and so on. Told only where F.hearsLostBits is not 0. */
+	readonly bitsLost: Callee;
 }
 
 /** The core module under construction, and the functions that its parts offer each other by name. */
@@ -53,6 +57,8 @@ export class Core {
 			ferr: m.import("ferr", ["i32"], []),
 			msr: m.import("msr", ["i32", "i32", "i32"], ["i32"]),
 			taskPriority: m.import("taskPriority", ["i32", "i32"], []),
+			refuses: m.import("refuses", ["i32", "i32"], ["i32"]),
+			bitsLost: m.import("bitsLost", ["i32"], []),
 		};
 	}
 

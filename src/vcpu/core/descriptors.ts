@@ -219,7 +219,7 @@ function defineTables(core: Core): void {
 		const address = f.let(call(core.fn("descriptorAddress"), st, selector));
 		f.returnIf(address.eq(-1), 0);
 		f.set(address, address.add(5).and(F.systemMask.of(st)));
-		f.return(put(core, st, rec, address, 1, ACCESS.system, attributes.and(0xff).extU()));
+		f.return(put(core, st, rec, address, 1, ACCESS.system | ACCESS.bit, attributes.and(0xff).extU()));
 	});
 
 	/** `markAccessed(state, record, selector, raw)` → 0 or stopHere: sets the accessed bit in the table where it is clear. */

@@ -113,7 +113,9 @@ export function defineInterrupts(core: Core): void {
 	 */
 	core.define("deliver", ["i32", "i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, vector, code, kind] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		F.event.set(f, st, vector.or(0x100));
 		const status = f.let(call(core.fn("deliverEvent"), st, 0, vector, code, kind));
+		F.event.set(f, st, 0);
 		// No record tells these answers from those for the handler's first instruction.
 		f.if(status.ne(STATUS.stopHere).or(F.faultPending.of(st)), () => f.call(core.fn("forgetReads"), st));
 		f.return(i32(STATUS.stopHere).when(status.eq(NEW_TASK_FAULT), status));

@@ -196,6 +196,8 @@ function defineBoundary(core: Core): void {
 						F.delivering.set(f, st, before);
 						f.return(0);
 					});
+					// User space hears of each refused store before the next one.
+					f.if(F.pending.of(st).and(PENDING.exit).ne(0), () => f.return(0));
 				},
 				() => {
 					F.delivering.set(f, st, -1);
@@ -236,6 +238,8 @@ function defineBoundary(core: Core): void {
 			F.exitLength.set(f, st, FRAGMENT.length.of(fragment));
 			F.exitData.set(f, st, FRAGMENT.data.of(fragment));
 			F.exitIsWrite.set(f, st, 1);
+			F.exitTarget.set(f, st, FRAGMENT.linear.of(fragment));
+			F.exitPart.set(f, st, FRAGMENT.used.of(fragment));
 			F.writePosition.set(f, st, position.add(1));
 			f.if(position.add(1).eq(F.writeCount.of(st)), () => {
 				F.writePosition.set(f, st, 0);

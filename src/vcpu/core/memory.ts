@@ -1,4 +1,4 @@
-import { SEGMENT, VECTOR } from "../../isa/registers.ts";
+import { VECTOR } from "../../isa/registers.ts";
 import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
 import {
@@ -12,10 +12,9 @@ import {
 	GUEST_DEBUG,
 	IO,
 	IO_SIZE,
+	NOBODY,
 	PENDING,
-	SEG,
 	STATUS,
-	segmentOffset,
 	TLB,
 	TLB_BYTES,
 	TX,
@@ -27,6 +26,7 @@ import { CR0, CR4, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import { isCanonical } from "./mode.ts";
 import { metaOf } from "./page-entry.ts";
+import { defineRom } from "./rom.ts";
 import { tableOf } from "./tlb.ts";
 
 /** Kinds of {@link IO}: 1 is ROM, where reads are direct and writes go out. */
@@ -48,6 +48,7 @@ function bytesUntilPageEnd(linear: Ex): Ex {
  * nothing), `runIoList` (moves bytes, or makes the fragments of an MMIO exit).
  */
 export function defineMemory(core: Core): void {
+	defineRom(core);
 	defineGvaToTlb(core);
 	defineTlbToIo(core);
 	defineRunIoList(core);
@@ -152,6 +153,7 @@ function defineTlbToIo(core: Core): void {
 				IO.length.set(f, item, part);
 				IO.offset.set(f, item, offset);
 				IO.slot.set(f, item, slot);
+				IO.page.set(f, item, n);
 				f.set(items, items.add(1));
 				f.set(offset, offset.add(part));
 				f.set(gpa, gpa.add(part.extU()));
@@ -196,27 +198,6 @@ function defineRunIoList(core: Core): void {
 			f.set(n, n.add(1));
 		});
 		f.return(0);
-	});
-
-	/** `queueWrite(state, rec, gpa, length, data)`: a fragment for user space. */
-	core.define("queueWrite", ["i32", "i32", "i64", "i32", "i64"], [], (f) => {
-		const [st, rec, gpa, length, data] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
-		const count = f.let(F.writeCount.of(st));
-		const entry = f.let(st.add(count.mul(FRAGMENT_SIZE)).add(F.writes.offset));
-		FRAGMENT.gpa.set(f, entry, gpa);
-		FRAGMENT.length.set(f, entry, length);
-		FRAGMENT.data.set(f, entry, data);
-		f.if(call(core.imports.bus, st, 1, entry), () => f.return());
-		// Without a record it is an interrupt or exception that stores: behind the instruction that it came upon.
-		const ip = f.local("i64", F.rip.of(st));
-		f.if(rec.ne(0), () => f.set(ip, call(core.fn("instructionIp"), st, rec)));
-		const cs = st.add(segmentOffset(SEGMENT.cs));
-		F.exitIp.set(f, st, ip);
-		F.exitLinear.set(f, st, SEG.start.of(cs).add(ip).and(F.linearMask.of(st)));
-		F.exitCs.set(f, st, SEG.selector.of(cs));
-		F.exitMode.set(f, st, F.modeKey.of(st).or(F.eflags.of(st).and(EFLAGS.vm)));
-		F.writeCount.set(f, st, count.add(1));
-		F.pending.set(f, st, F.pending.of(st).or(PENDING.exit));
 	});
 
 	/** `claimReads(state, rec)`: answers are those of the instruction in hand from now on; others are forgotten. */
@@ -347,7 +328,7 @@ function defineRunIoList(core: Core): void {
 				const length = f.let(IO.length.of(item));
 				const value = f.let(data.load("i64"));
 				f.if(length.ltU(8), () => f.set(value, value.and(i64(1).shl(length.shl(3).extU()).sub(1n))));
-				f.call(core.fn("queueWrite"), st, rec, IO.gpa.of(item), length, value);
+				f.call(core.fn("queueWrite"), st, rec, item, value);
 			});
 		});
 		f.return(call(core.fn("stopIfPending"), st));
@@ -425,8 +406,10 @@ function defineAccess(core: Core): void {
 				f.return(0);
 			});
 		});
+		F.walkRecord.set(f, st, rec);
 		f.check(call(core.fn("checkAlignment"), st, linear, bytes, access));
 		f.check(call(core.fn("gvaToTlb"), st, linear, bytes, access));
+		f.check(call(core.fn("refuseStore"), st, access, 0));
 		f.check(call(core.fn("tlbToIo"), st, access));
 		F.data.set(f, st, 0);
 		f.check(call(core.fn("runIoList"), st, rec, 0));
@@ -446,8 +429,11 @@ function defineAccess(core: Core): void {
 				f.return(0);
 			});
 		});
+		F.storeAccess.set(f, st, access);
+		F.walkRecord.set(f, st, rec);
 		f.check(call(core.fn("checkAlignment"), st, linear, bytes, access));
 		f.check(call(core.fn("gvaToTlb"), st, linear, bytes, access));
+		f.check(call(core.fn("refuseStore"), st, access, bytes));
 		f.check(call(core.fn("tlbToIo"), st, access));
 		f.drop(call(core.fn("watch"), st, linear, bytes, 1));
 		f.return(call(core.fn("runIoList"), st, rec, 1));
@@ -459,7 +445,9 @@ function defineAccess(core: Core): void {
 		f.if(access.and(ACCESS.write).ne(0).and(F.fillable.of(st)), () => {
 			ifHit(f, linear, bytes, tableOf(st, access).add(TLB_BYTES), () => f.return(0));
 		});
-		f.return(call(core.fn("gvaToTlb"), st, linear, bytes, access));
+		F.walkRecord.set(f, st, NOBODY);
+		f.check(call(core.fn("gvaToTlb"), st, linear, bytes, access));
+		f.return(call(core.fn("refuseStore"), st, access, 0));
 	});
 	/**
 	 * `touch(state, linear, bytes, access)` → 1 where the access would now hit the TLB. For compiled code: nothing else
@@ -470,10 +458,14 @@ function defineAccess(core: Core): void {
 		f.returnIf(F.fillable.of(st).eqz(), 0);
 		f.returnIf(linear.wrap().and(0xfff).add(bytes).gtU(4096), 0);
 		const access = f.let(rights(st, given));
+		F.walkRecord.set(f, st, NOBODY);
+		F.walkLost.set(f, st, 0);
 		f.if(call(core.fn("gvaToTlb"), st, linear, bytes, access), () => {
 			F.faultPending.set(f, st, 0);
 			f.return(0);
 		});
+		// The instruction itself says who lost a bit.
+		f.returnIf(F.walkLost.of(st), 0);
 		const pending = f.let(F.pending.of(st));
 		f.if(call(core.fn("tlbToIo"), st, access), () => {
 			F.exitReason.set(f, st, 0);
@@ -602,6 +594,7 @@ function defineFetch(core: Core): void {
 			f.return(0);
 		});
 		const access = f.let(call(core.fn("accessRights"), st, ACCESS.fetch));
+		F.walkRecord.set(f, st, 0);
 		f.if(call(core.fn("walk"), st, linear, access), () => f.return(0));
 		const gpa = f.let(F.walkGpa.of(st));
 		const slot = f.let(call(core.fn("slotFind"), st, gpa));

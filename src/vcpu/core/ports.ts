@@ -229,6 +229,7 @@ function defineIns(core: Core): void {
 			// Nothing is dirty before there is something to store.
 			const checked = access.or(ACCESS.check);
 			f.check(call(core.fn("gvaToTlb"), st, linear, width, checked));
+			f.check(call(core.fn("refuseStore"), st, access, 0));
 			f.check(call(core.fn("tlbToIo"), st, checked));
 			f.if(repeat, () => {
 				const atMost = (limit: Ex): void => f.if(count.gtU(limit), () => f.set(count, limit));

@@ -79,6 +79,7 @@ export function endIterations(
 	const ends = f.let(mayEnd);
 	// What it takes to run once more, only to find that the count is 0, is not counted.
 	const again = f.let(complete);
+	F.repOwed.set(f, st, again.and(ends.eqz()));
 	F.budget.set(f, st, F.budget.of(st).sub(done).add(1).add(again.and(ends.eqz())));
 	f.if(again.and(ends), () => f.return(call(core.fn("stopIfPending"), st)));
 	F.rip.set(f, st, call(core.fn("instructionIp"), st, rec));

@@ -1,6 +1,6 @@
 import { type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
-import { ACCESS, F, PENDING } from "../layout.ts";
+import { ACCESS, F, NOBODY, PENDING } from "../layout.ts";
 import { MSR, msrField } from "../msr.ts";
 import {
 	KVM_MEM_LOG_DIRTY_PAGES,
@@ -156,7 +156,7 @@ function defineMarkDirty(core: Core): void {
 /**
  * `entryHost(state, gpa)` → VM memory offset of a page-table entry, 0 where there is no memory.
  * `entryUpdate(state, gpa, host, old, new, size)` sets accessed and dirty bits by compare and swap; in a readonly slot
- * it silently does nothing. Its page becomes dirty.
+ * it does nothing but say so to the host. Its page becomes dirty.
  */
 function defineEntryAccess(core: Core): void {
 	core.define("entryHost", ["i32", "i64"], ["i32"], (f) => {
@@ -177,6 +177,19 @@ function defineEntryAccess(core: Core): void {
 			);
 			f.call(core.fn("markDirty"), st, entry, gpa);
 			f.call(core.fn("checkCode"), st, host, bytes);
+			f.return();
+		});
+		f.if(F.hearsLostBits.of(st), () => {
+			f.if(
+				F.walkRecord.of(st).eq(NOBODY),
+				() => F.walkLost.set(f, st, 1),
+				() => {
+					F.lostGpa.set(f, st, gpa);
+					F.lostEntry.set(f, st, value);
+					F.lostBytes.set(f, st, bytes);
+					f.call(core.imports.bitsLost, st);
+				},
+			);
 		});
 	});
 }

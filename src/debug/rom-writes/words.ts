@@ -1,0 +1,103 @@
+import { plural } from "../../base/plural.ts";
+import { placeText } from "../symbols/symbols.ts";
+import type { RowReport, SampleReport } from "./report.ts";
+
+const MODES: Readonly<Record<RowReport["mode"], string>> = {
+	real: "real mode",
+	v86: "virtual-8086 mode",
+	prot16: "16-bit protected mode",
+	prot32: "32-bit protected mode",
+	long: "64-bit mode",
+};
+
+/** `1.3 s`, `250 ms`, `12.5 us`: three digits are enough for people. */
+export function timeText(ns: number): string {
+	for (const [unit, scale] of [
+		["s", 1e9],
+		["ms", 1e6],
+		["us", 1e3],
+	] as const) {
+		if (ns >= scale) return `${Number((ns / scale).toPrecision(3))} ${unit}`;
+	}
+	return `${ns} ns`;
+}
+
+/** A hexadecimal text with at least eight digits: `0x000f0000`. */
+export function wide(address: string): string {
+	return `0x${address.slice(2).padStart(8, "0")}`;
+}
+
+/** Bytes as {@link SampleReport} has them: a number where the size is a register's, else the bytes in order. */
+export function valueText(bytes: string, size: number): string {
+	const parts = bytes.split(" ");
+	if (bytes === "") return "?";
+	if ([1, 2, 4, 8].includes(size)) return `0x${parts.reverse().join("")}`;
+	return size > parts.length ? `${bytes} ...` : bytes;
+}
+
+/** `0x21444142, 4 bytes; the ROM holds 0x214d4f52`. */
+export function storeText({ value, old, size, storeSize, crossing }: SampleReport): string {
+	const what = value === undefined ? "a value not yet known" : valueText(value, size);
+	const whole = storeSize === size ? "" : ` of a store of ${storeSize}`;
+	const across = crossing === undefined ? "" : `, from byte ${crossing.offset} on at ${wide(crossing.gpa)}`;
+	const holds = old === "" ? "" : `; it holds ${valueText(old, size)}`;
+	return `${what}, ${plural(size, "byte")}${whole}${across}${holds}`;
+}
+
+/** `f000:fff0 (linear 0xffff0) mov [bx], al`. */
+export function instructionText({ cs, rip, linear, mode, instruction }: RowReport): string {
+	const digits = mode === "prot32" ? 8 : mode === "long" ? 16 : 4;
+	const at = `${cs.slice(2).padStart(4, "0")}:${rip.slice(2).padStart(digits, "0")}`;
+	return `${at} (linear ${linear}) ${instruction}`;
+}
+
+/** `real mode, CPL 0`. */
+export function modeText({ mode, cpl }: RowReport): string {
+	return `${MODES[mode]}, CPL ${cpl}`;
+}
+
+/** Who stores: `by f000:0100 (linear 0xf0100) mov [bx], al, in real mode, CPL 0`. */
+export function byText(row: RowReport): string {
+	const instruction = `${instructionText(row)}, in ${modeText(row)}`;
+	switch (row.by) {
+		case "instruction":
+			return `by ${instruction}`;
+		case "descriptor":
+			return `by the processor, marking a descriptor, for ${instruction}`;
+		case "page-walk":
+			return `by page walks, setting accessed and dirty bits, first for ${instruction}`;
+		case "delivery":
+			return `by the delivery of vector ${row.vector ?? "?"}, first at ${instruction}`;
+		case "dma":
+			return `by DMA of ${row.device ?? "a device"}, the processor first near ${instruction}`;
+	}
+}
+
+/** The addresses that a row hit: `0xfffc0010..0xfffc0bc7`. */
+export function rangeText({
+	ranges,
+	first,
+}: {
+	readonly ranges: RowReport["ranges"];
+	readonly first: SampleReport;
+}): string {
+	const low = ranges[0]!.first;
+	const high = ranges.at(-1)!.last;
+	const one = Number(BigInt(high) - BigInt(low)) < first.size;
+	return one ? wide(low) : `${wide(low)}..${wide(high)}`;
+}
+
+/** The first store of a row. */
+export function firstOf(row: RowReport): SampleReport {
+	return row.samples[0] ?? row.last;
+}
+
+/** A call stack in one line: `store+0x12 (a.c:3), called from main+0x40 (a.c:80), ...`; nothing where there is no name in it. */
+export function stackLine(row: RowReport): string | undefined {
+	const frames = row.stacks[0]?.frames ?? [];
+	const names = frames.map(({ address, place }) => (place === undefined ? address : placeText(place)));
+	if (frames.length === 0) return row.place && placeText(row.place);
+	if (frames.every(({ place }) => place === undefined) && row.place === undefined) return undefined;
+	const [first, ...callers] = names;
+	return callers.length === 0 ? first : `${first}, called from ${callers.join(", ")}`;
+}
