@@ -57,7 +57,7 @@ const lazyFamilies = {
 };
 
 /** Built-in modules that cost a millisecond or more to load and that few runs use: loaded when something of them is. */
-const SELDOM_USED = ["node:child_process", "node:crypto"];
+const SELDOM_USED = ["node:child_process", "node:crypto", "node:os", "node:worker_threads"];
 
 const lazyModules = {
 	name: "lazy-modules",
@@ -110,13 +110,18 @@ const options = {
 	logLevel: "warning",
 };
 
-await build({
+const project = {
 	...options,
-	entryPoints: [entry],
-	outfile: join(output, "tsvmm.cjs"),
 	// They look for files of their own; they are loaded when needed.
 	external: ["iced-x86", "pino"],
 	plugins: [filesApart, lazyFamilies, projectFiles, lazyModules],
+};
+await build({ ...project, entryPoints: [entry], outfile: join(output, "tsvmm.cjs") });
+// The thread that makes units: of the command, and of the library.
+await build({
+	...project,
+	entryPoints: ["src/machine/unit-worker.ts"],
+	outfile: resolve(root, "dist/machine/unit-worker.cjs"),
 });
 for (const [name, contents] of Object.entries(FILES_APART)) {
 	await build({ ...options, stdin: { contents, resolveDir: root }, outfile: join(output, `${name}.cjs`) });

@@ -209,8 +209,12 @@ export class Vcpu {
 	 */
 	async setEngine(engine: "interpreter" | "compiled", heat = 200): Promise<void> {
 		const { UnitCompiler } = await import("../vcpu/jit/compiler.ts");
+		const { WorkshopInPlace } = await import("../vcpu/jit/workshop-in-place.ts");
 		const compiles = engine === "compiled" && this.parts.alone();
-		this.processor.setCompiler(compiles ? new UnitCompiler(this.processor, heat) : undefined);
+		const { processor } = this;
+		processor.setCompiler(
+			compiles ? new UnitCompiler(processor, (room) => new WorkshopInPlace(room), heat) : undefined,
+		);
 	}
 
 	/** KVM_GET_REGS. */

@@ -198,6 +198,7 @@ export class Chassis {
 		try {
 			this.intervals?.finish(this.clock.now());
 		} finally {
+			this.compiler?.close();
 			this.pc.close();
 		}
 	}

@@ -1,4 +1,5 @@
 import type { UnitCompiler } from "../vcpu/jit/compiler.ts";
+import type { TableRoom, Workshop } from "../vcpu/jit/unit-order.ts";
 import type { Processor } from "../vcpu/processor.ts";
 
 /** What runs the instructions of one processor. */
@@ -15,7 +16,17 @@ export async function useEngine(processor: Processor, engine: EngineChoice): Pro
 	if (engine === "interpreter") return undefined;
 	const { UnitCompiler } = await import("../vcpu/jit/compiler.ts");
 	const [heat, share] = EAGERNESS[engine];
-	const compiler = new UnitCompiler(processor, heat, share);
+	const compiler = new UnitCompiler(processor, await workshopFor(engine), heat, share);
 	processor.setCompiler(compiler);
 	return compiler;
+}
+
+/** Beside the guest where it may depend on the host when code is compiled; else every run compiles at the same instructions. */
+async function workshopFor(engine: keyof typeof EAGERNESS): Promise<(room: TableRoom) => Workshop> {
+	if (engine === "auto") {
+		const { canWorkBeside, WorkshopBeside } = await import("./workshop-beside.ts");
+		if (canWorkBeside()) return (room) => new WorkshopBeside(room);
+	}
+	const { WorkshopInPlace } = await import("../vcpu/jit/workshop-in-place.ts");
+	return (room) => new WorkshopInPlace(room);
 }

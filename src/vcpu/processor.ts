@@ -111,6 +111,8 @@ export interface Compiler {
 	readonly heat: number;
 	/** A block is hot. */
 	compile(block: number): void;
+	/** A run begins: what has been compiled meanwhile can be used. */
+	poll(): void;
 	/** A block was decoded. */
 	decoded(block: number): void;
 	/** The unit at a block wants its pages confirmed. */
@@ -148,6 +150,8 @@ export class Processor {
 	private readonly tlbWords: Int32Array;
 	private readonly view: DataView;
 	private decoderInUse = new Decoder(instructionTable());
+	/** Those that instructions are decoded for; undefined: all. */
+	features: ReadonlySet<Feature> | undefined;
 	private readonly scratch = new Uint8Array(32);
 	private all: Uint8Array;
 	private compiler: Compiler | undefined;
@@ -313,6 +317,7 @@ export class Processor {
 
 	/** Decodes only instructions of these features from now on; absent: everything that there is. No code may be running. */
 	setInstructions(features?: ReadonlySet<Feature>): void {
+		this.features = features;
 		this.decoderInUse = new Decoder(instructionTable(), features);
 		this.code.flush();
 	}
@@ -444,6 +449,7 @@ export class Processor {
 	 * @returns an exit reason of {@link EXIT}; its details are in the exit fields of the state.
 	 */
 	run(): number {
+		this.compiler?.poll();
 		return this.runCore(this.state);
 	}
 

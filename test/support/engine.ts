@@ -3,6 +3,7 @@ import { GPR, type GprName } from "../../src/isa/registers.ts";
 import { EXIT_REASON, type Vcpu } from "../../src/kvm/vcpu.ts";
 import { Vm } from "../../src/kvm/vm.ts";
 import { UnitCompiler } from "../../src/vcpu/jit/compiler.ts";
+import { WorkshopInPlace } from "../../src/vcpu/jit/workshop-in-place.ts";
 import { ATTR, F, segmentOffset } from "../../src/vcpu/layout.ts";
 import type { Processor } from "../../src/vcpu/processor.ts";
 
@@ -178,5 +179,5 @@ export class TestGuest {
 export async function useEngine(processor: Processor, engine: EngineName): Promise<void> {
 	if (engine === "interpreter") return;
 	// Compiled as early as can be, so that short tests run compiled code.
-	processor.setCompiler(new UnitCompiler(processor, 2));
+	processor.setCompiler(new UnitCompiler(processor, (room) => new WorkshopInPlace(room), 2));
 }

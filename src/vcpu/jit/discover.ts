@@ -1,20 +1,7 @@
 import { Decoded, type Decoder } from "../../isa/decoder.ts";
 import type { Check } from "../../isa/family.ts";
-import { inMemory } from "../emitter.ts";
 import { codeSizeOf, KEY } from "../layout.ts";
-
-/**
- * IPs are numbers. Those of 64-bit mode are signed, as canonical addresses are: of 48 bits, they are exact.
- * A unit lies in one region of 4 GiB: this is the upper half of an IP in it.
- */
-export function regionOf(ip: number): number {
-	return Math.floor(ip / 0x1_0000_0000);
-}
-
-/** Whether an IP is one of 48 bits: code elsewhere is interpreted. */
-export function isCanonical(ip: number): boolean {
-	return ip >= -(2 ** 47) && ip < 2 ** 47;
-}
+import { type CodePlace, isCanonical, linearOf, pageOf, regionOf } from "./code-place.ts";
 
 /** One instruction of a unit: what the decoder said, copied. */
 export interface UnitInstruction {
@@ -54,6 +41,32 @@ export interface CodeSource {
 	at(ip: number): { readonly bytes: Uint8Array; readonly offset: number; readonly room: number } | undefined;
 	/** Whether code at `ip` has ever run: what has not is left out. */
 	executed(ip: number): boolean;
+}
+
+/** What is known of code: by pages, and by IPs. */
+export interface CodeKnowledge {
+	/** The bytes of a page by its linear address, from `offset` on; undefined: leave it alone. */
+	page(linear: number): { readonly bytes: Uint8Array; readonly offset: number } | undefined;
+	/** Whether code at an IP has ever run. */
+	executed(ip: number): boolean;
+	/** Whether the instruction at an IP is the interpreter's, for a reason outside the code. */
+	interpreted(ip: number): boolean;
+}
+
+/** Code in the region of `root`. */
+export function codeSource(place: CodePlace, root: number, { page, executed, interpreted }: CodeKnowledge): CodeSource {
+	const region = regionOf(root);
+	const long = (place.key & KEY.long) !== 0;
+	return {
+		executed: (ip) => (!long || regionOf(ip) === region) && executed(ip),
+		at: (ip) => {
+			if (long ? regionOf(ip) !== region || regionOf(ip + 15) !== region : ip + 15 > place.csHigh) return undefined;
+			if (interpreted(ip)) return undefined;
+			const linear = linearOf(place, ip);
+			const found = page(pageOf(linear));
+			return found && { bytes: found.bytes, offset: found.offset + (linear & 4095), room: 4096 - (linear & 4095) };
+		},
+	};
 }
 
 export interface DiscoverOptions {
@@ -250,5 +263,3 @@ function decodeAt(
 	known.set(ip, found);
 	return found;
 }
-
-export { inMemory };

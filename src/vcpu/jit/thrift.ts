@@ -37,14 +37,9 @@ export class Thrift {
 		return this.spentMs <= HEAD_START_MS + this.share * (hostMs() - this.born);
 	}
 
-	/** Does the work and notes what it takes. */
-	pay<T>(work: () => T): T {
-		const start = hostMs();
-		try {
-			return work();
-		} finally {
-			this.spentMs += hostMs() - start;
-		}
+	/** Compiling took so many milliseconds. */
+	spend(ms: number): void {
+		this.spentMs += ms;
 	}
 
 	/** Whether a block whose heat counts down from {@link heat} has run often enough to go along. */

@@ -10,8 +10,8 @@ import type { ValueType } from "../../wasm/opcodes.ts";
 import { floatCallee } from "../core/float/packed.ts";
 import { handlerIndex } from "../handler-index.ts";
 import { typeOf } from "../print-expr.ts";
-import type { Processor } from "../processor.ts";
 import type { UnitBlock } from "./discover.ts";
+import type { UnitLink } from "./unit-order.ts";
 
 /** Functions of the core that a unit may call besides those of its instructions. */
 const SIGNATURES = {
@@ -51,38 +51,33 @@ function instanceCalls(instance: Instance): readonly Call[] {
 
 /** What a unit calls. A module's imports come before its functions, so all are named before it is printed. */
 export class UnitImports {
-	/** What the module is instantiated with. */
-	readonly env: Record<string, unknown>;
+	/** What must be imported beside `memory`. */
+	readonly links: UnitLink[] = [];
 	private readonly m: ModuleBuilder;
-	private readonly processor: Processor;
 	private readonly callees = new Map<string, Callee>();
 
-	constructor(m: ModuleBuilder, processor: Processor, blocks: Iterable<UnitBlock>, calls: readonly UnitCall[]) {
+	constructor(m: ModuleBuilder, blocks: Iterable<UnitBlock>, calls: readonly UnitCall[]) {
 		this.m = m;
-		this.processor = processor;
-		this.env = { memory: processor.memory.memory };
-		for (const call of calls) {
-			const [params, results] = SIGNATURES[call];
-			this.add(call, params, results);
+		for (const name of calls) {
+			const [params, results] = SIGNATURES[name];
+			this.add({ name }, params, results);
 		}
 		for (const { instructions, terminator } of blocks) {
 			instructions.forEach(({ decoded }, n) => {
 				const { instance } = decoded;
 				if (!instance) return;
-				if (terminator.kind === "handler" && n === instructions.length - 1) this.addHandler(instance);
-				else for (const [name, params, result] of instanceCalls(instance)) this.add(name, params, [result]);
+				if (terminator.kind === "handler" && n === instructions.length - 1) {
+					const link = { name: handlerName(instance), handler: handlerIndex(instance) };
+					this.add(link, ["i32", "i32"], ["i32"]);
+				} else for (const [name, params, result] of instanceCalls(instance)) this.add({ name }, params, [result]);
 			});
 		}
 	}
 
-	private add(name: string, params: readonly ValueType[], results: readonly ValueType[], f?: unknown): void {
-		if (this.callees.has(name)) return;
-		this.callees.set(name, this.m.import(name, params, results));
-		this.env[name] = f ?? this.processor.core[name];
-	}
-
-	private addHandler(instance: Instance): void {
-		this.add(handlerName(instance), ["i32", "i32"], ["i32"], this.processor.table.get(handlerIndex(instance)));
+	private add(link: UnitLink, params: readonly ValueType[], results: readonly ValueType[]): void {
+		if (this.callees.has(link.name)) return;
+		this.callees.set(link.name, this.m.import(link.name, params, results));
+		this.links.push(link);
 	}
 
 	/** A function of the core by its name. */
