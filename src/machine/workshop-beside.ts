@@ -31,6 +31,7 @@ export function canWorkBeside(): boolean {
 export class WorkshopBeside implements Workshop {
 	readonly most = MOST_ORDERS;
 	private readonly room: TableRoom;
+	private readonly program: URL;
 	private readonly bell: number;
 	private readonly words: Int32Array;
 	private worker: { readonly thread: Worker; readonly port: MessagePort } | undefined;
@@ -39,7 +40,9 @@ export class WorkshopBeside implements Workshop {
 	private heard = 0;
 	private features: readonly Feature[] | undefined;
 
-	constructor(room: TableRoom) {
+	/** `program`: what the thread runs. */
+	constructor(room: TableRoom, program: URL = PROGRAM) {
+		this.program = program;
 		// A word before the tables.
 		this.bell = room.arena;
 		this.room = { memory: room.memory, arena: room.arena + 8, bytes: room.bytes - 8 };
@@ -91,7 +94,7 @@ export class WorkshopBeside implements Workshop {
 		const workerData: WorkerStart = { ...this.room, port: port2, features: this.features, bell: this.bell };
 		this.heard = 0;
 		Atomics.store(this.words, this.bell >> 2, 0);
-		const thread = new Worker(PROGRAM, { workerData, transferList: [port2], execArgv: [] });
+		const thread = new Worker(this.program, { workerData, transferList: [port2], execArgv: [] });
 		// It keeps no process alive.
 		thread.unref();
 		port1.unref();
