@@ -22,6 +22,7 @@ const PROVIDED = {
 	iasl: { paths: ["/usr/bin/iasl", "/usr/local/bin/iasl"], package: "acpica-tools" },
 	nasm: { paths: ["/usr/bin/nasm", "/usr/local/bin/nasm"], package: "nasm" },
 	gcc: { paths: ["/usr/bin/gcc", "/usr/local/bin/gcc"], package: "gcc" },
+	tsvmm: { paths: [fileURLToPath(new URL("../../dist/command/tsvmm.cjs", import.meta.url))], target: "build" },
 	"vmlinuz-cloud-amd64": downloaded("vmlinuz-cloud-amd64"),
 	"vmlinuz-686": downloaded("vmlinuz-686"),
 	"vmlinuz-686-pae": downloaded("vmlinuz-686-pae"),
