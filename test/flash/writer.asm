@@ -1,5 +1,6 @@
 ; Erases and programs the flash directly below the ROM, block after block and pass after pass. On the debug console it says what must
-; be in the flash's file by then: `e` after an erase has been confirmed, `p` after a return to the array.
+; be in the flash's file by then: `s` at the start, `e` after an erase has been confirmed, `p` after a return to the array;
+; `.` at the end.
 ;
 ; A byte is what offset and pass make of it, 1 to 251: never as erased, and never as in the pass before.
 ; The numbers at SETTINGS are put there by whoever uses this.
@@ -37,6 +38,8 @@ protected:
 	mov ds, eax
 	mov ss, eax
 	mov esp, 0x8000
+	mov al, 's'
+	out 0xe9, al
 	mov edi, setting(base)
 	mov ebp, 1			; pass
 .pass:

@@ -35,6 +35,13 @@ const pattern = (pass: number, offset: number): number => ((pass * 37 + offset *
 
 export const initialImage = (size: number): Uint8Array => Uint8Array.from({ length: size }, (_, at) => pattern(0, at));
 
+/** What the flash holds when all passes are done. */
+export function finalImage(settings: WriterSettings): Uint8Array {
+	const image = initialImage(settings.size);
+	for (const { start, bytes } of changes(settings)) image.set(bytes, start);
+	return image;
+}
+
 /** One thing that the guest does: a change of bytes, after which so many reports have become due. */
 interface Change {
 	readonly start: number;
