@@ -84,8 +84,7 @@ const AHEAD = 500_000;
  */
 export function placeOf(image: Uint8Array, settings: WriterSettings, least: number): Place | undefined {
 	const model = initialImage(settings.size);
-	let different = 0;
-	for (let at = 0; at < model.length; at++) if (model[at] !== image[at]) different++;
+	let different = model.reduce((count, byte, at) => (byte === image[at] ? count : count + 1), 0);
 	let place: Place = { changes: 0, reports: 0, erased: false };
 	if (different === 0 && least === 0) return place;
 	let ahead = 0;
