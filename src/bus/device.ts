@@ -36,6 +36,8 @@ export interface Clock {
 	now(): number;
 	/** A stopped alarm that calls `fire` from the run loop, at or after its deadline, in deadline order. */
 	alarm(fire: () => void): Alarm;
+	/** The guest has read a timer. A guest that does nothing else waits, and who keeps the time may shorten that. */
+	polled?(): void;
 }
 
 export interface Alarm {

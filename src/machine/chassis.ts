@@ -95,7 +95,11 @@ export class Chassis {
 		this.vcpu = vcpu;
 		this.compiler = compiler;
 		const { processor } = vcpu;
-		const clock = new GuestClock(processor, config.clock === "host" ? parts.hostTime : undefined);
+		const clock = new GuestClock(
+			processor,
+			config.maxGuestTimeNs ?? Number.POSITIVE_INFINITY,
+			config.clock === "host" ? parts.hostTime : undefined,
+		);
 		this.clock = clock;
 		const host =
 			config.panicText === "off" ? parts.host : watched(parts.host, new PanicWatch(config.panicText, clock, requests));

@@ -172,13 +172,21 @@ export class RunLoop {
 
 	/** A port access as it happens, without an exit; its time passes behind it. It ends the run early where somebody waits. */
 	portAccess(isWrite: boolean, port: number, size: number, value: number): number {
-		const { board, trace } = this.parts;
+		const { board, clock, trace } = this.parts;
 		trace.exits?.(`io at ${this.where()}`);
 		let answer = 0;
 		if (isWrite) board.ports.write(port, size as AccessSize, value);
 		else answer = board.ports.read(port, size as AccessSize);
+		if (clock.skipped !== 0) this.skip();
 		this.attend();
 		return answer;
+	}
+
+	/** The clock has gone ahead for a guest that polls a timer: all that the budget was measured against is nearer by as much. */
+	private skip(): void {
+		const { clock, vcpu } = this.parts;
+		vcpu.processor.setBudget(Math.max(vcpu.processor.budget - clock.skipped, 0));
+		clock.skipped = 0;
 	}
 
 	/** Ends the run early where a device wants that. For those who let the guest reach devices without an exit. */

@@ -15,7 +15,13 @@ export class PmTimer {
 		this.clock = clock;
 	}
 
-	/** The register as the guest reads it; bits 31:24 are 0. */
+	/** The guest reads the register. */
+	read(): number {
+		this.clock.polled?.();
+		return this.value;
+	}
+
+	/** The register; bits 31:24 are 0. */
 	get value(): number {
 		return this.counts & COUNTER_MASK;
 	}

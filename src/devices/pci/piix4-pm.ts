@@ -123,7 +123,7 @@ export class PmRegisters implements Device<Pm1State> {
 	}
 
 	read(offset: number, size: AccessSize): number {
-		if (offset === 8 && size === 4) return this.pm1.timer.value;
+		if (offset === 8 && size === 4) return this.pm1.timer.read();
 		let value = 0;
 		for (let i = 0; i < size; i++) value |= this.byte(offset + i) << (8 * i);
 		return value >>> 0;
