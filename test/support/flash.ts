@@ -13,8 +13,10 @@ export interface FlashOptions
 	> {
 	readonly blocks: readonly FlashRun[];
 	readonly readonly?: boolean;
-	/** 0, 1, 2, .. 255, 0, .. where it is absent. */
+	/** The cells themselves; absent: they hold 0, 1, 2, .. 255, 0, .. */
 	readonly contents?: Uint8Array;
+	/** Where it goes on from; absent: a clock of its own at 0. */
+	readonly clock?: ManualClock;
 }
 
 export interface TestFlash {
@@ -31,10 +33,15 @@ export interface TestFlash {
 }
 
 /** A flash with everything that it tells. */
-export function createFlash({ blocks, readonly = false, contents, ...kind }: FlashOptions): TestFlash {
+export function createFlash({
+	blocks,
+	readonly = false,
+	contents,
+	clock = new ManualClock(),
+	...kind
+}: FlashOptions): TestFlash {
 	const geometry = new FlashGeometry(blocks);
-	const bytes = contents?.slice() ?? Uint8Array.from({ length: geometry.size }, (_, i) => i);
-	const clock = new ManualClock();
+	const bytes = contents ?? Uint8Array.from({ length: geometry.size }, (_, i) => i);
 	const calls: string[] = [];
 	const romd: boolean[] = [];
 	const events: FlashEvent[] = [];

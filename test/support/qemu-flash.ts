@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { assert } from "../../src/base/errors.ts";
 import type { AccessSize } from "../../src/bus/device.ts";
 import type { FlashOptions } from "./flash.ts";
+import type { FlashPlayer, FlashScript } from "./flash-script.ts";
 import type { ProvidedName } from "./guest-files.ts";
 import { Qtest } from "./qtest.ts";
 
@@ -63,7 +65,7 @@ export class QemuFlash {
 	private monitor: Socket | undefined;
 
 	/** `contents` from its start; the rest is 0. */
-	constructor(machine: FlashMachine, contents: Uint8Array, size: number, readonly = false) {
+	constructor(machine: FlashMachine, contents: Uint8Array, size: number, readonly: boolean) {
 		const image = join(this.folder, "flash.bin");
 		writeFileSync(image, contents);
 		truncateSync(image, size);
@@ -133,4 +135,16 @@ export class QemuFlash {
 		lines.close();
 		monitor.resume();
 	}
+}
+
+/** QEMU as a script wants it. */
+export function qemuPlayer({ qemu, contents, options }: FlashScript): FlashPlayer & { close(): void } {
+	assert(qemu !== undefined, "a script that names a machine of QEMU's");
+	const flash = new QemuFlash(FLASH_MACHINES[qemu], contents, contents.length, options.readonly ?? false);
+	return {
+		read: (offset, size) => flash.read(offset, size),
+		write: (offset, size, value) => flash.write(offset, size, value),
+		wait: (ns) => flash.run(ns / 1e6),
+		close: () => flash.close(),
+	};
 }
