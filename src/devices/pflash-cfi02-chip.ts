@@ -27,7 +27,7 @@ type Cycle =
 type Area = "array" | "id" | "query" | "id-query" | "protection";
 
 interface Operation {
-	readonly kind: "program" | "erase";
+	readonly kind: "program" | "erase" | "chip-erase";
 	/**
 	 * `window`: more sectors may follow; `busy`; `failed`: a cell did not become what was asked for; `aborted`: of a write buffer.
 	 * The last two wait for a reset.
@@ -205,7 +205,7 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 
 	private statusOf({ kind, phase, data7, blocks }: Operation, word: number): number {
 		this.toggles ^= DQ.toggle;
-		if (kind === "erase" && blocks.includes(this.cells.blockAt(word).index)) this.toggles ^= DQ.toggle2;
+		if (kind !== "program" && blocks.includes(this.cells.blockAt(word).index)) this.toggles ^= DQ.toggle2;
 		let status = this.toggles;
 		if (kind === "program") status |= ~data7 & DQ.polling;
 		else if (phase !== "window") status |= DQ.erasing;
@@ -441,7 +441,7 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 		const blocks = chip ? cells.array.geometry.blocks() : [cells.blockAt(word)];
 		for (const block of blocks) cells.reports.erase(block);
 		const indexes = blocks.map(({ index }) => index);
-		this.operation = { kind: "erase", phase: "window", data7: 0, blocks: indexes, left: 0 };
+		this.operation = { kind: chip ? "chip-erase" : "erase", phase: "window", data7: 0, blocks: indexes, left: 0 };
 		if (chip) this.eraseNow(this.operation);
 		else this.alarm.at(this.clock.now() + MORE_SECTORS);
 	}
@@ -480,7 +480,7 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 			if (command === 0xf0) this.giveUp(offset);
 			else this.ignored(offset, command);
 		} else if (phase === "aborted") this.resetAborted(word, command);
-		else if (command === 0xb0) {
+		else if (command === 0xb0 && operation.kind !== "chip-erase") {
 			cells.reports.command("suspend", offset);
 			this.suspend(operation);
 		} else if (phase === "busy") this.ignored(offset, command);
