@@ -47,7 +47,7 @@ export class GuestSymbols implements Symbols {
 	private readonly builds: readonly Edk2Build[];
 	private loaded: readonly Loaded[] | undefined;
 	private uefi: UefiModules | undefined;
-	private readonly modules = new WeakMap<UefiModule, SymbolImage>();
+	private readonly modules = new WeakMap<UefiModule, readonly SymbolImage[]>();
 
 	/** @throws UserError for a source that is neither a file nor a folder. */
 	constructor(parts: GuestSymbolsParts) {
@@ -82,7 +82,7 @@ export class GuestSymbols implements Symbols {
 		if (!this.parts.mayHaveUefi) return;
 		this.uefi ??= new UefiModules(this.parts.view());
 		const module = this.uefi.at(address);
-		if (module !== undefined) yield this.imageOf(module);
+		if (module !== undefined) yield* this.imagesOf(module);
 	}
 
 	private load(): Loaded[] {
@@ -114,10 +114,13 @@ export class GuestSymbols implements Symbols {
 		}
 	}
 
-	/** Symbols of an image in memory: from a file that the user named without an address, else from a folder, else its name alone. */
-	private imageOf(module: UefiModule): SymbolImage {
-		let image = this.modules.get(module);
-		if (image === undefined) {
+	/**
+	 * What is known of an image in memory: symbols from a file that the user named without an address, else from a folder; then its
+	 * name, for what they leave out.
+	 */
+	private imagesOf(module: UefiModule): readonly SymbolImage[] {
+		let images = this.modules.get(module);
+		if (images === undefined) {
 			const code = codeOf(module.image);
 			const bare = {
 				module: module.name,
@@ -130,10 +133,11 @@ export class GuestSymbols implements Symbols {
 			const files = this.builds.flatMap((build) => build.filesOf(module.name, module.debug?.path));
 			let found = named;
 			for (const file of files) found ??= this.tried(file, undefined, this.parts.problem);
-			image = found === undefined ? new SymbolImage(bare, 0n) : fitted(found, bare);
-			this.modules.set(module, image);
+			const own = new SymbolImage(bare, 0n);
+			images = found === undefined ? [own] : [fitted(found, bare), own];
+			this.modules.set(module, images);
 		}
-		return image;
+		return images;
 	}
 }
 

@@ -1,7 +1,9 @@
+import type { Guid } from "../../uefi/guid.ts";
 import { Bytes, Damaged } from "./bytes.ts";
 import type { GuestView } from "./guest-view.ts";
 import { type DebugEntry, debugEntry, moduleOfPath, PE_HEADERS, type PeImage, readPe } from "./pe-image.ts";
-import { UefiTables } from "./uefi-tables.ts";
+import { type ListedImage, UefiTables } from "./uefi-tables.ts";
+import { volumeNames } from "./uefi-volumes.ts";
 
 /** An image in guest memory. */
 export interface UefiModule {
@@ -18,8 +20,10 @@ export interface UefiModule {
 /** How far before an address the headers of its image may lie. */
 const LARGEST_SCANNED = 2 << 20;
 const PAGE = 4096;
-/** Bytes compared to see that an image still is where it was. */
-const MARK = 64;
+/** Bytes compared to see that an image still is where it was: its headers differ from others in sizes, far behind the beginning. */
+const MARK = 512;
+/** Fewer bytes are no headers. */
+const LEAST_HEADERS = 64;
 /** Misses remembered, and images. */
 const MOST = 4096;
 const MZ = 0x5a4d;
@@ -40,6 +44,7 @@ export class UefiModules {
 	/** Pages without an image, and how many images were listed then. */
 	private readonly missed = new Map<bigint, number>();
 	private listed = 0;
+	private names: ReadonlyMap<Guid, string> | undefined;
 
 	constructor(view: GuestView) {
 		this.view = view;
@@ -70,7 +75,7 @@ export class UefiModules {
 	private known(address: bigint): Found | undefined {
 		for (const module of this.modules.values()) {
 			if (address < module.first || address >= module.end) continue;
-			const now = this.view.read(module.first, MARK);
+			const now = this.view.read(module.first, module.mark.length);
 			if (now?.every((byte, at) => byte === module.mark[at])) return module;
 			this.modules.delete(module.first);
 		}
@@ -81,11 +86,19 @@ export class UefiModules {
 	private list(): void {
 		const images = this.tables.images();
 		this.listed = images.length;
-		for (const { base, name } of images) {
-			if (this.modules.has(base)) continue;
-			const module = this.moduleAt(base, name);
+		for (const image of images) {
+			if (this.modules.has(image.base)) continue;
+			const module = this.moduleAt(image.base, () => this.listedName(image));
 			if (module !== undefined) this.keep(module);
 		}
+	}
+
+	/** The name of the file: on a disk, or in a firmware volume, where it is a GUID with a name beside it. */
+	private listedName({ name, file }: ListedImage): string | undefined {
+		if (name !== undefined || file === undefined) return name;
+		const list = this.names === undefined ? this.tables.handOffBlocks() : undefined;
+		if (list !== undefined) this.names = volumeNames(this.view.read, list);
+		return this.names?.get(file) ?? file;
 	}
 
 	private keep(module: Found): void {
@@ -102,7 +115,7 @@ export class UefiModules {
 			for (let at = PAGE - 4; at >= 0; at -= 4) {
 				const magic = bytes[at]! | (bytes[at + 1]! << 8);
 				if (magic !== MZ && magic !== VZ) continue;
-				const module = this.moduleAt(page + BigInt(at), undefined);
+				const module = this.moduleAt(page + BigInt(at), () => undefined);
 				if (module === undefined || address < module.first || address >= module.end) continue;
 				this.keep(module);
 				return module;
@@ -113,18 +126,18 @@ export class UefiModules {
 	}
 
 	/** The image whose headers are at `first`. */
-	private moduleAt(first: bigint, otherName: string | undefined): Found | undefined {
+	private moduleAt(first: bigint, otherName: () => string | undefined): Found | undefined {
 		const { read } = this.view;
 		try {
 			const head = read(first, PE_HEADERS) ?? read(first, PAGE - Number(first & BigInt(PAGE - 1)));
-			if (head === undefined || head.length < MARK) return undefined;
+			if (head === undefined || head.length < LEAST_HEADERS) return undefined;
 			const image = readPe(new Bytes(head, "its headers"));
 			const base = first - BigInt(image.stripped);
 			const debug = debugEntry(image, (rva, size) => {
 				const bytes = read(base + BigInt(rva), size);
 				return bytes && new Bytes(bytes, "its debug directory");
 			});
-			const name = (debug && moduleOfPath(debug.path)) ?? this.volumeName(first) ?? otherName;
+			const name = (debug && moduleOfPath(debug.path)) ?? this.volumeName(first) ?? otherName();
 			const end = base + BigInt(image.size);
 			const mark = head.slice(0, MARK);
 			return { name: name ?? `image at 0x${first.toString(16)}`, base, first, end, image, debug, mark };

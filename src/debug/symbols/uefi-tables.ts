@@ -1,11 +1,14 @@
+import { type Guid, guidAt } from "../../uefi/guid.ts";
 import { moduleOfPath } from "./pe-image.ts";
 import { type MemoryReader, wordIn } from "./symbols.ts";
 
 /** An image that the firmware's loader lists. */
 export interface ListedImage {
 	readonly base: bigint;
-	/** From where it was loaded: a file's name, or its GUID in a firmware volume. */
+	/** The name of the file that it was loaded from. */
 	readonly name: string | undefined;
+	/** The file in a firmware volume that it was loaded from. */
+	readonly file: Guid | undefined;
 }
 
 /** "IBI SYST", of the system table and of the pointer to it (UEFI 4.3 and 18.4.2). */
@@ -14,8 +17,9 @@ const SIGNATURE = 0x5453_5953_2049_4249n;
 const POINTER_ALIGN = 1n << 22n;
 /** RAM of a machine ends here at the latest. */
 const HIGHEST = 1n << 32n;
-/** EFI_DEBUG_IMAGE_INFO_TABLE_GUID, as it lies in memory. */
-const DEBUG_IMAGES = "772e1549da1a6447b7a27afefed95e8b";
+/** Configuration tables: EFI_DEBUG_IMAGE_INFO_TABLE_GUID and HOB_LIST_GUID. */
+const DEBUG_IMAGES: Guid = "49152e77-1ada-4764-b7a2-7afefed95e8b";
+const HAND_OFF_BLOCKS: Guid = "7739f24c-93d7-11d4-9a3a-0090273fc14d";
 const MOST_TABLES = 256;
 const MOST_IMAGES = 4096;
 const NORMAL_IMAGE = 1n;
@@ -52,7 +56,7 @@ export class UefiTables {
 		const system = this.systemTable();
 		if (system === undefined) return [];
 		const { word } = system;
-		const header = this.debugTable(system);
+		const header = this.configurationTable(system, DEBUG_IMAGES);
 		const size = header && this.number(header + 4n, 4);
 		const list = header && this.number(header + 8n, word);
 		if (size === undefined || list === undefined) return [];
@@ -65,10 +69,16 @@ export class UefiTables {
 				info === 0n || this.number(info, 4) !== NORMAL_IMAGE ? undefined : this.number(info + BigInt(word), word);
 			const base = image && this.number(image + BigInt(LAYOUTS[word].base), word);
 			if (image === undefined || base === undefined) continue;
-			images.push({ base, name: this.fileName(this.number(image + BigInt(LAYOUTS[word].filePath), word)) });
+			images.push({ base, ...this.origin(this.number(image + BigInt(LAYOUTS[word].filePath), word)) });
 		}
 		this.last = { list, size, images };
 		return images;
+	}
+
+	/** Where the list of hand-off blocks begins, which the DXE phase started from. */
+	handOffBlocks(): bigint | undefined {
+		const system = this.systemTable();
+		return system && this.configurationTable(system, HAND_OFF_BLOCKS);
 	}
 
 	private systemTable(): SystemTable | undefined {
@@ -92,8 +102,7 @@ export class UefiTables {
 		return undefined;
 	}
 
-	/** The table of images among the configuration tables. */
-	private debugTable({ address, word }: SystemTable): bigint | undefined {
+	private configurationTable({ address, word }: SystemTable, wanted: Guid): bigint | undefined {
 		const layout = LAYOUTS[word];
 		const count = this.number(address + BigInt(layout.tableCount), word);
 		const tables = this.number(address + BigInt(layout.tables), word);
@@ -102,15 +111,16 @@ export class UefiTables {
 			const entry = tables + n * BigInt(layout.entry);
 			const guid = this.read(entry, 16);
 			if (guid === undefined) return undefined;
-			if (Buffer.from(guid).toString("hex") === DEBUG_IMAGES) return this.number(entry + 16n, word);
+			if (guidAt(guid, 0) === wanted) return this.number(entry + 16n, word);
 		}
 		return undefined;
 	}
 
-	/** The last name in a device path. */
-	private fileName(path: bigint | undefined): string | undefined {
+	/** The last file in a device path. */
+	private origin(path: bigint | undefined): Pick<ListedImage, "name" | "file"> {
 		let at = path ?? 0n;
 		let name: string | undefined;
+		let file: Guid | undefined;
 		for (let n = 0; at !== 0n && n < MOST_NODES; n++) {
 			const node = this.read(at, 4);
 			if (node === undefined || node[0] === NODE.end) break;
@@ -119,24 +129,14 @@ export class UefiTables {
 			const data = node[0] === NODE.media ? this.read(at + 4n, Math.max(Math.min(length - 4, 512), 1)) : undefined;
 			if (data !== undefined && node[1] === NODE.filePath)
 				name = moduleOfPath(new TextDecoder("utf-16le").decode(data).replace(/\0.*$/s, ""));
-			if (data !== undefined && node[1] === NODE.volumeFile && data.length >= 16) name = guidText(data);
+			if (data !== undefined && node[1] === NODE.volumeFile && data.length >= 16) file = guidAt(data, 0);
 			at += BigInt(length);
 		}
-		return name;
+		return { name, file };
 	}
 
 	private number(address: bigint, size: 4 | 8): bigint | undefined {
 		const bytes = this.read(BigInt.asUintN(64, address), size);
 		return bytes && wordIn(bytes);
 	}
-}
-
-/** A GUID as people write it. */
-function guidText(bytes: Uint8Array): string {
-	const part = (at: number, size: number): string =>
-		wordIn(bytes.subarray(at, at + size))
-			.toString(16)
-			.padStart(size * 2, "0");
-	const tail = Buffer.from(bytes.subarray(8, 16)).toString("hex");
-	return `${part(0, 4)}-${part(4, 2)}-${part(6, 2)}-${tail.slice(0, 4)}-${tail.slice(4)}`.toUpperCase();
 }
