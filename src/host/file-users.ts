@@ -1,4 +1,4 @@
-import { fstatSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { fstatSync, readdirSync, readFileSync, type Stats, statSync } from "node:fs";
 
 /** A process that has a file open. */
 export interface FileUser {
@@ -19,7 +19,7 @@ export function usersOf(descriptor: number): FileUser[] {
 	for (const pid of numbersIn("/proc")) {
 		for (const number of numbersIn(`/proc/${pid}/fd`)) {
 			if (pid === process.pid && number === descriptor) continue;
-			const stat = statSync(`/proc/${pid}/fd/${number}`, { throwIfNoEntry: false });
+			const stat = statOf(`/proc/${pid}/fd/${number}`);
 			if (stat?.dev === dev && stat.ino === ino) {
 				users.push({ pid, name: text(`/proc/${pid}/comm`).trim(), writes: writes(pid, number) });
 			}
@@ -32,6 +32,15 @@ export function usersOf(descriptor: number): FileUser[] {
 function writes(pid: number, descriptor: number): boolean {
 	const flags = /^flags:\s*([0-7]+)$/m.exec(text(`/proc/${pid}/fdinfo/${descriptor}`))?.[1];
 	return flags !== undefined && (Number.parseInt(flags, 8) & 3) !== 0;
+}
+
+/** Undefined for what is gone, or not for us to know. */
+function statOf(path: string): Stats | undefined {
+	try {
+		return statSync(path);
+	} catch {
+		return undefined;
+	}
 }
 
 /** Names in a folder that are numbers; none where it cannot be read. */

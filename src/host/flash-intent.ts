@@ -134,7 +134,7 @@ function restOf(image: Uint8Array, offset: number, length: number): Uint8Array {
 function digest(...parts: readonly Uint8Array[]): Uint8Array {
 	const hash = process.getBuiltinModule("node:crypto").createHash("sha256");
 	for (const part of parts) hash.update(part);
-	return hash.digest();
+	return new Uint8Array(hash.digest());
 }
 
 const crc32 = (bytes: Uint8Array): number => process.getBuiltinModule("node:zlib").crc32(bytes);
