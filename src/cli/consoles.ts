@@ -22,7 +22,8 @@ class GuestOutput extends ByteWriter {
 	}
 }
 
-function lost(what: string, error: unknown): StopReason {
+/** What a run ends with when a file takes no more of what is written to it. */
+export function lost(what: string, error: unknown): StopReason {
 	if (error instanceof Error && "code" in error && error.code === "EPIPE") return { kind: "signal", signal: "SIGPIPE" };
 	return { kind: "output-error", detail: `${what}: ${error instanceof Error ? error.message : String(error)}` };
 }

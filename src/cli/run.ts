@@ -7,14 +7,15 @@ import { type GivenOptions, resolveConfig } from "../config/resolve.ts";
 import { RomWriteJournal } from "../debug/rom-write-journal.ts";
 import type { GuestView } from "../debug/symbols/guest-view.ts";
 import type { Frame, Symbols } from "../debug/symbols/symbols.ts";
-import { writeFully } from "../host/byte-writer.ts";
+import { FileWriter, writeFully } from "../host/byte-writer.ts";
 import { Expectations } from "../host/expectations.ts";
 import { isTerminal } from "../host/terminal.ts";
 import type { TextCells } from "../host/text-screen.ts";
 import type { MachineHost, Outcome, RunningMachine, StopReason } from "../machine/outcome.ts";
-import { Consoles } from "./consoles.ts";
+import { Consoles, lost } from "./consoles.ts";
 import { Display } from "./display.ts";
 import { exitStatus, STATUS, signalStatus } from "./exit-status.ts";
+import type { FlashLog } from "./flash-log/flash-log.ts";
 import { finalStack, stackLines, symbolsOf } from "./guest-place.ts";
 import { createLogger } from "./log.ts";
 import { Messages, type Paint, painter } from "./messages.ts";
@@ -48,6 +49,9 @@ class Session {
 	private readonly journal: RomWriteJournal;
 	private readonly result: number | undefined;
 	private readonly dirtyLog: number | undefined;
+	/** The file of `--flash-log`, and what is written to it once there is a machine. */
+	private readonly flashLogFile: FileWriter | undefined;
+	private flashLog: FlashLog | undefined;
 	private readonly display: Display | undefined;
 	private machine: RunningMachine | undefined;
 	private symbols: Symbols | undefined;
@@ -65,6 +69,12 @@ class Session {
 			log: config.romWrites === "log" ? (line) => this.messages.line(line) : undefined,
 		});
 		this.display = config.display === "text" ? new Display(this.consoles.stdout, isTerminal(1)) : undefined;
+		this.flashLogFile =
+			config.flashLog === undefined
+				? undefined
+				: new FileWriter(config.flashLog, "--flash-log", (error) =>
+						stop(lost(`--flash-log: ${config.flashLog}`, error)),
+					);
 		this.dirtyLog = config.dirtyLog === undefined ? undefined : createFile(config.dirtyLog, "--dirty-log");
 		this.result = config.result === undefined ? undefined : createFile(config.result, "--result");
 	}
@@ -75,6 +85,7 @@ class Session {
 		for (const signal of SIGNALS) process.on(signal, this.onSignal);
 		// What the user names must be there before the machine runs; all else can wait until somebody asks where the guest is.
 		if (this.config.symbols.length > 0) await this.loadSymbols();
+		if (this.flashLogFile !== undefined) this.flashLog = await this.openFlashLog(this.flashLogFile);
 		const machine = await boot(this.config, this.host());
 		this.machine = machine;
 		if (this.early !== undefined) machine.stop(this.early);
@@ -94,6 +105,9 @@ class Session {
 		for (const signal of SIGNALS) process.off(signal, this.onSignal);
 		this.display?.close();
 		this.consoles.close();
+		this.flashLog?.finish();
+		this.flashLog = undefined;
+		this.flashLogFile?.close();
 		this.messages.progress("");
 		this.messages.flush();
 	}
@@ -111,7 +125,7 @@ class Session {
 	}
 
 	private host(): MachineHost {
-		const { config, messages, display, dirtyLog } = this;
+		const { config, messages, display, dirtyLog, flashLog } = this;
 		return {
 			serial: this.consoles.serial,
 			debugcon: this.consoles.debugcon,
@@ -121,9 +135,21 @@ class Session {
 			...(config.trace.length === 0
 				? {}
 				: { trace: (category: string, line: string) => messages.line(`${category}: ${line}`, "quiet") }),
+			...(flashLog === undefined ? {} : { flash: flashLog }),
 			...(dirtyLog === undefined ? {} : { dirtyLog: (line: string) => writeFully(dirtyLog, Buffer.from(`${line}\n`)) }),
 			...(display === undefined ? {} : { screen: (screen: TextCells) => display.show(screen) }),
 		};
+	}
+
+	/** Its code is loaded only where it is wanted. */
+	private async openFlashLog(file: FileWriter): Promise<FlashLog> {
+		const { FlashLog } = await import("./flash-log/flash-log.ts");
+		const machine = (): RunningMachine => {
+			assert(this.machine !== undefined, "a flash is told something by a machine");
+			return this.machine;
+		};
+		const json = /\.jsonl?$/i.test(this.config.flashLog ?? "");
+		return new FlashLog(machine, json, (line) => file.writeText(`${line}\n`));
 	}
 
 	private stop(reason: StopReason): void {

@@ -9,12 +9,13 @@ import { Vm } from "../kvm/vm.ts";
 import { cpuidOf } from "../vcpu/cpu-models.ts";
 import { featuresIn, findCpuid } from "../vcpu/cpuid.ts";
 import type { UnitCompiler } from "../vcpu/jit/compiler.ts";
+import { F } from "../vcpu/layout.ts";
 import { MSR } from "../vcpu/msr.ts";
 import { DirectBoot } from "./direct-boot.ts";
 import { DirtyIntervals } from "./dirty-intervals.ts";
 import { type EngineChoice, useEngine } from "./engine.ts";
 import { GuestClock } from "./guest-clock.ts";
-import type { End, MachineHost } from "./outcome.ts";
+import type { End, MachineHost, Moment } from "./outcome.ts";
 import { PanicWatch } from "./panic-watch.ts";
 import { hasFirmware, Pc } from "./pc/pc.ts";
 import type { Requests } from "./requests.ts";
@@ -175,6 +176,17 @@ export class Chassis {
 	/** Guest instructions retired since power-on. */
 	get instructions(): number {
 		return this.vcpu.processor.retired();
+	}
+
+	/** See RunningMachine. */
+	get moment(): Moment {
+		const { processor } = this.vcpu;
+		return {
+			timeNs: this.clock.now(),
+			instructions: processor.retired() - 1,
+			cs: processor.get(F.exitCs),
+			rip: processor.get64(F.exitIp),
+		};
 	}
 
 	/** SHA-256 of guest RAM, in hexadecimal. */

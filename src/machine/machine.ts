@@ -4,7 +4,7 @@ import type { MachineConfig } from "../config/index.ts";
 import { type GuestView, viewOf } from "../debug/symbols/guest-view.ts";
 import { Chassis } from "./chassis.ts";
 import type { ChosenFirmware } from "./chosen-firmware.ts";
-import type { MachineHost, Outcome, RunningMachine, StopReason } from "./outcome.ts";
+import type { MachineHost, Moment, Outcome, RunningMachine, StopReason } from "./outcome.ts";
 import { Requests } from "./requests.ts";
 import { Screen } from "./screen.ts";
 import { Sleep } from "./sleep.ts";
@@ -34,6 +34,16 @@ export class Machine implements RunningMachine {
 	get view(): GuestView {
 		assert(this.chassis, "a look at a machine that runs");
 		return viewOf(this.chassis.vcpu);
+	}
+
+	get moment(): Moment {
+		assert(this.chassis, "an access of a machine that runs");
+		return this.chassis.moment;
+	}
+
+	flashCells(unit: number): Uint8Array {
+		assert(this.chassis, "the flash of a machine that runs");
+		return this.chassis.pc.flashCells(unit);
 	}
 
 	ramHash(): string {

@@ -115,6 +115,17 @@ export interface MachineHost {
 	readonly screen?: (screen: TextCells) => void;
 }
 
+/** When and by which instruction the guest last did something that is no access to memory. */
+export interface Moment {
+	/** Guest time since power-on, nanoseconds. */
+	readonly timeNs: number;
+	/** Guest instructions retired before that one. */
+	readonly instructions: number;
+	readonly cs: number;
+	/** Offset in CS. */
+	readonly rip: bigint;
+}
+
 /** What the command needs of a machine. */
 export interface RunningMachine {
 	/**
@@ -128,6 +139,10 @@ export interface RunningMachine {
 	readonly instructions: number;
 	/** The guest as debuggers see it; once {@link run} has called anybody. */
 	readonly view: GuestView;
+	/** For those who are called from within {@link run}: when and where the access was made that they are told of. */
+	readonly moment: Moment;
+	/** The cells of a flash unit, as they are at any time; once {@link run} has called anybody. */
+	flashCells(unit: number): Uint8Array;
 	/** SHA-256 of guest RAM, in hexadecimal. */
 	ramHash(): string;
 }

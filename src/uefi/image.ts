@@ -1,7 +1,8 @@
 import { isFilled } from "./bytes.ts";
 import { Budget, further, type Piece, type Place, plainPiece, walk } from "./piece.ts";
 import { recognise } from "./plain.ts";
-import { parseVolume, SIGNATURE_OFFSET, volumeHeader } from "./volume.ts";
+import { parseVolume } from "./volume.ts";
+import { SIGNATURE_OFFSET, volumeHeader } from "./volume-header.ts";
 
 /** A file of firmware, taken apart. */
 export interface FirmwareImage {

@@ -129,11 +129,16 @@ export function isVariableStore(bytes: Uint8Array): boolean {
 	return bytes.length >= STORE_HEADER_SIZE && (signature === AUTHENTICATED || signature === PLAIN);
 }
 
+/** Whether that is a store whose records have a time of their last signed change. */
+export function isAuthenticated(store: Uint8Array): boolean {
+	return guidAt(store, 0) === AUTHENTICATED;
+}
+
 /** The store at the beginning of `bytes`, which may go on behind it; undefined where none begins there. */
 export function parseVariableStore(bytes: Uint8Array): VariableStore | undefined {
 	if (!isVariableStore(bytes)) return undefined;
 	const problems: string[] = [];
-	const authenticated = guidAt(bytes, 0) === AUTHENTICATED;
+	const authenticated = isAuthenticated(bytes);
 	const said = u32At(bytes, GUID_SIZE);
 	if (said < STORE_HEADER_SIZE || said > bytes.length) {
 		problems.push(`it should be ${said} bytes long, and ${bytes.length} are here`);
@@ -203,7 +208,8 @@ export function recordAt(store: Uint8Array, at: number, authenticated: boolean):
 	};
 }
 
-function stateOf(byte: number): RecordState {
+/** What a record of that state is. */
+export function stateOf(byte: number): RecordState {
 	switch (byte) {
 		case STATE.allocated:
 			return "allocated";

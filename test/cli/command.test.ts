@@ -226,6 +226,26 @@ describe("--result", () => {
 	});
 });
 
+describe("--flash-log", () => {
+	const steps: readonly Step[] = [
+		{ flash: { kind: "erase", block: 3, offset: 0x3000, length: 0x1000 } },
+		{ flash: { kind: "read-array", offset: 0x3000 } },
+	];
+
+	it("is text, or lines of JSON where the name of its file says so", () => {
+		tsvmm(["run", "--bios", "x", "--flash-log", "flash.txt"], steps);
+		expect(readFileSync(join(folder, "flash.txt"), "utf8").split("\n")).toEqual([
+			"  0.000001 s  #1000  f000:fff0  flash 0: erase block 3 (0x3000 to 0x3fff)",
+			"  0.000002 s  #2000  f000:fff0  flash 0: read array",
+			"flash 0: 0 bytes programmed, 0 ROMD switches, erased: block 3 once",
+			"",
+		]);
+		tsvmm(["run", "--bios", "x", "--flash-log", "flash.jsonl"], steps);
+		const [first = ""] = readFileSync(join(folder, "flash.jsonl"), "utf8").split("\n");
+		expect(JSON.parse(first)).toMatchObject({ unit: 0, kind: "erase", block: 3, erases: 1, ip: "0xfff0" });
+	});
+});
+
 describe("wrong usage: status 2 and one message", () => {
 	it.each([
 		[["run", "--memroy", "3"], "tsvmm: unknown option '--memroy' (did you mean --memory?)\n"],
@@ -243,6 +263,8 @@ describe("wrong usage: status 2 and one message", () => {
 		[["run", "none.yaml"], "tsvmm: machine file none.yaml does not exist\n"],
 		[["run", "--bios", "x", "--serial", "file:no/where"], "tsvmm: --serial: no/where does not exist\n"],
 		[["run", "--bios", "x", "--result", "."], "tsvmm: --result: . is a folder, not a file\n"],
+		[["run", "--bios", "x", "--flash-log", "."], "tsvmm: --flash-log: . is a folder, not a file\n"],
+		[["flash", "info", "nowhere.fd"], "tsvmm: flash: nowhere.fd does not exist\n"],
 	])("%j", (words, message) => {
 		const { status, stdout, stderr } = tsvmm(words);
 		expect({ status, stdout, stderr }).toEqual({

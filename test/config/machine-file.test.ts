@@ -58,6 +58,7 @@ rom-writes: log
 break: rom-write:0xf0000-0xfffff
 result: result.json
 dirty-log: pages.jsonl
+flash-log: flash.txt
 symbols:
   - System.map
   - { file: boot.elf, address: "0xffffffff81000000" }
@@ -99,6 +100,7 @@ trace: [mmio, ports]
 			breaks: [{ on: "rom-write", first: 0xf0000, last: 0xfffff }],
 			result: "result.json",
 			dirtyLog: "pages.jsonl",
+			flashLog: "flash.txt",
 			symbols: [{ path: "System.map" }, { path: "boot.elf", address: 0xffffffff81000000n }],
 			engine: "interpreter",
 			cpu: { model: "qemu64", features: [{ name: "nx", on: false }] },

@@ -1,7 +1,15 @@
 import type { MachineConfig } from "../../src/config/index.ts";
 import type { RomWrite } from "../../src/debug/rom-write.ts";
 import type { GuestView } from "../../src/debug/symbols/guest-view.ts";
-import type { End, MachineHost, Outcome, RunningMachine, StopReason } from "../../src/machine/outcome.ts";
+import type {
+	End,
+	FlashEvent,
+	MachineHost,
+	Moment,
+	Outcome,
+	RunningMachine,
+	StopReason,
+} from "../../src/machine/outcome.ts";
 
 /** One thing that the guest of a {@link ScriptedMachine} does. */
 export type Step =
@@ -9,6 +17,7 @@ export type Step =
 	| { readonly debugcon: string }
 	| { readonly romWrite: RomWrite }
 	| { readonly log: string }
+	| { readonly flash: FlashEvent }
 	/** Lets the event loop turn until something stops the machine. */
 	| { readonly wait: true }
 	/** Takes one line from COM1 and sends it back. */
@@ -23,6 +32,8 @@ export class ScriptedMachine implements RunningMachine {
 	private readonly host: MachineHost;
 	private readonly steps: readonly Step[];
 	private stopped: StopReason | undefined;
+	/** Erased, whatever its guest is said to do. */
+	private readonly flash = new Uint8Array(65536).fill(0xff);
 
 	constructor(config: MachineConfig, host: MachineHost, steps: readonly Step[]) {
 		this.config = config;
@@ -55,6 +66,14 @@ export class ScriptedMachine implements RunningMachine {
 		};
 	}
 
+	get moment(): Moment {
+		return { timeNs: this.instructions, instructions: this.instructions, cs: 0xf000, rip: 0xfff0n };
+	}
+
+	flashCells(): Uint8Array {
+		return this.flash;
+	}
+
 	ramHash(): string {
 		return "00".repeat(32);
 	}
@@ -78,6 +97,7 @@ export class ScriptedMachine implements RunningMachine {
 		if ("serial" in step) this.send(step.serial, (byte) => this.host.serial[step.port ?? 0]?.output.write(byte));
 		if ("debugcon" in step) this.send(step.debugcon, (byte) => this.host.debugcon.write(byte));
 		if ("romWrite" in step) this.storeToRom(step.romWrite);
+		if ("flash" in step) this.host.flash?.record(0, step.flash);
 		if ("log" in step) this.host.log.warn({ port: 0x3f8 }, step.log);
 		if ("wait" in step) await this.until(() => false);
 		if ("echo" in step) await this.echo();

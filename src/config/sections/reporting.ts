@@ -46,6 +46,12 @@ export const reporting = [
 		help: "symbols for reports: ELF with DWARF, PE, linker and NASM maps, System.map, or a folder with a build of edk2; repeatable; ADDRESS: where the image begins, if not where it was linked for",
 	}),
 	optional({
+		key: "flashLog",
+		name: "flash-log",
+		kind: path,
+		help: "write to FILE each command that a flash takes, in words, or as lines of JSON where it ends in .json or .jsonl",
+	}),
+	optional({
 		key: "dirtyLog",
 		name: "dirty-log",
 		kind: path,

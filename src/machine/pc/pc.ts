@@ -1,4 +1,5 @@
 import { closeAll } from "../../base/close-all.ts";
+import { assert } from "../../base/errors.ts";
 import type { Clock, PowerControl } from "../../bus/device.ts";
 import type { MemoryRange, RomStore } from "../../bus/mmio-bus.ts";
 import type { MachineConfig } from "../../config/index.ts";
@@ -145,6 +146,13 @@ export class Pc implements Board {
 	/** What each flash unit has been through. */
 	get flashActivity(): FlashActivity[] {
 		return this.memory.flash.map(({ activity }) => activity);
+	}
+
+	/** See RunningMachine. */
+	flashCells(unit: number): Uint8Array {
+		const flash = this.memory.flash[unit];
+		assert(flash !== undefined, `flash unit ${unit}`);
+		return flash.buffer.view;
 	}
 
 	/** Every device as after power-on; memory, time and CMOS memory stay. */
