@@ -102,10 +102,22 @@ export const symbolList: TextFormat = {
 		const start = (["_text", "_stext"] as const)
 			.map((wanted) => entries.find((entry) => entry.name === wanted)?.address)
 			.find((found) => found !== undefined);
-		const module = /^(System\.map|kallsyms)/.test(name) ? "vmlinux" : name;
-		return textImage(module, entries, "a list of symbols", [], start);
+		const isKernel = start !== undefined && entries.some((entry) => entry.name === "start_kernel");
+		const image = textImage(isKernel ? "vmlinux" : name, entries, "a list of symbols", [], start);
+		return { ...image, physical: isKernel ? beforePaging(image.extents) : [] };
 	},
 };
+
+/** Where Linux maps the physical addresses from 0 on that it is linked for (Linux Documentation/x86/x86_64/mm; PAGE_OFFSET). */
+const KERNEL_MAPS = [0xffff_ffff_8000_0000n, 0xc000_0000n] as const;
+
+/** The parts of a kernel at the physical addresses at which it begins to run. */
+function beforePaging(extents: readonly Extent[]): NonNullable<ImageContents["physical"]> {
+	return extents.flatMap(({ first, end }) => {
+		const add = KERNEL_MAPS.find((map) => first >= map);
+		return add === undefined ? [] : [{ first: first - add, end: end - add, add }];
+	});
+}
 
 const LD_SECTION = /^(\.?[A-Za-z_][\w.$-]*)\s+0x([0-9a-f]{8,16})\s+0x([0-9a-f]+)/gm;
 const LD_INPUT = /^ (\.[A-Za-z_][\w.$-]*)\s+0x([0-9a-f]{8,16})\s+0x([0-9a-f]+)[ \t]+\S/gm;
