@@ -1,5 +1,5 @@
 import { assert } from "../base/errors.ts";
-import { diffPlans, type SlotPlan } from "../memory/slot-plan.ts";
+import { diffPlans, planKey, type SlotPlan } from "../memory/slot-plan.ts";
 import { KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, type MemSlots } from "./memslots.ts";
 
 /** Keeps the slots of an address space equal to a plan, and hands out their ids. Other slots in it are somebody else's. */
@@ -31,7 +31,23 @@ export class PlannedSlots {
 			this.set(id, slot, slot.memorySize);
 			this.ids.set(slot, id++);
 		}
-		this.plan = [...this.ids.keys()];
+		this.adopt(plan);
+		this.plan = plan;
+	}
+
+	/** Slots that stayed are known by the plan's own objects from now on, so that the next comparison is quick. */
+	private adopt(plan: readonly SlotPlan[]): void {
+		const { ids } = this;
+		const fresh = plan.filter((each) => !ids.has(each));
+		if (fresh.length === 0) return;
+		const wanted = new Set(plan);
+		const stale = new Map([...ids.keys()].flatMap((each) => (wanted.has(each) ? [] : [[planKey(each), each]])));
+		for (const each of fresh) {
+			const before = stale.get(planKey(each));
+			assert(before !== undefined, "a slot that stayed");
+			ids.set(each, this.idOf(before));
+			ids.delete(before);
+		}
 	}
 
 	private idOf(plan: SlotPlan): number {

@@ -1,4 +1,4 @@
-import { FlatView } from "./flat-view.ts";
+import { FlatView, render } from "./flat-view.ts";
 import type { Region } from "./region.ts";
 import type { Topology } from "./topology.ts";
 
@@ -10,9 +10,9 @@ export class AddressSpace {
 
 	constructor(topology: Topology, root: Region) {
 		this.root = root;
-		this.current = new FlatView(root);
-		topology.onCommit(() => {
-			this.current = new FlatView(root);
+		this.current = new FlatView(render(root));
+		topology.onCommit((flipped) => {
+			this.current = flipped === undefined ? new FlatView(render(root)) : this.current.flipped(flipped);
 			for (const listener of this.listeners) listener(this.current);
 		});
 	}

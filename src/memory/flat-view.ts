@@ -97,8 +97,16 @@ function merge(ranges: readonly FlatRange[]): FlatRange[] {
 export class FlatView {
 	readonly ranges: readonly FlatRange[];
 
-	constructor(root: Region) {
-		this.ranges = render(root);
+	/** As {@link render} gives them. */
+	constructor(ranges: readonly FlatRange[]) {
+		this.ranges = ranges;
+	}
+
+	/** The same places, where some romd regions have changed between direct reads and their device's; all other ranges stay as they are. */
+	flipped(regions: ReadonlySet<Region>): FlatView {
+		return new FlatView(
+			this.ranges.map((range) => (regions.has(range.region) ? { ...range, direct: range.region.direct } : range)),
+		);
 	}
 
 	/** The range that holds `address`, or undefined where there is nothing. */

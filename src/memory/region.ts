@@ -125,7 +125,7 @@ export class Region {
 		assert(this.body.kind === "romd", `${this.name} has no command mode`);
 		if (direct === this.directReads) return;
 		this.directReads = direct;
-		this.topology.touch();
+		this.topology.touch(this);
 	}
 
 	private settle(child: Region, offset: bigint): void {

@@ -1,4 +1,11 @@
 import { assert } from "../base/errors.ts";
+import type { Region } from "./region.ts";
+
+/**
+ * What a commit changed: the regions whose reads became direct or ceased to be, where that is all; undefined where places changed as
+ * well.
+ */
+export type Flipped = ReadonlySet<Region> | undefined;
 
 /**
  * The regions that change together. Changes inside a transaction take effect as one, when the outermost one commits:
@@ -7,10 +14,12 @@ import { assert } from "../base/errors.ts";
 export class Topology {
 	private depth = 0;
 	private touched = false;
-	private readonly listeners: (() => void)[] = [];
+	private moved = false;
+	private flipped = new Set<Region>();
+	private readonly listeners: ((flipped: Flipped) => void)[] = [];
 
 	/** Calls `listener` after every commit that changed a region. */
-	onCommit(listener: () => void): void {
+	onCommit(listener: (flipped: Flipped) => void): void {
 		this.listeners.push(listener);
 	}
 
@@ -22,8 +31,11 @@ export class Topology {
 		assert(this.depth > 0, "commit without begin");
 		this.depth--;
 		if (this.depth > 0 || !this.touched) return;
+		const flipped = this.moved ? undefined : this.flipped;
 		this.touched = false;
-		for (const listener of this.listeners) listener();
+		this.moved = false;
+		this.flipped = new Set();
+		for (const listener of this.listeners) listener(flipped);
 	}
 
 	/** Runs `change` inside a transaction. */
@@ -36,9 +48,11 @@ export class Topology {
 		}
 	}
 
-	/** A region changed: commits at once outside a transaction. */
-	touch(): void {
+	/** A region changed, or only the directness of `flipped`: commits at once outside a transaction. */
+	touch(flipped?: Region): void {
 		this.touched = true;
+		if (flipped === undefined) this.moved = true;
+		else this.flipped.add(flipped);
 		this.begin();
 		this.commit();
 	}

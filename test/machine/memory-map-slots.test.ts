@@ -4,7 +4,7 @@ import { MemSlots, type SlotsChange } from "../../src/kvm/memslots.ts";
 import { PlannedSlots } from "../../src/kvm/memslots-planned.ts";
 import { MemslotsPool } from "../../src/kvm/memslots-pool.ts";
 import { lowBiosSize, MemoryMap, OPTION_ROM_SIZE, type Piece, SLOT_SPLITS } from "../../src/machine/memory-map.ts";
-import { planSlots } from "../../src/memory/slot-plan.ts";
+import { SlotPlanner } from "../../src/memory/slot-plan.ts";
 import { VmMemory } from "../../src/vcpu/vm-memory.ts";
 
 const MIB = 2 ** 20;
@@ -34,7 +34,8 @@ class Board {
 			...(low === undefined ? {} : { lowBios: this.load(low) }),
 		});
 		const planned = new PlannedSlots(this.slots);
-		this.map.space.follow(({ ranges }) => planned.apply(planSlots(ranges, SLOT_SPLITS)));
+		const planner = new SlotPlanner(SLOT_SPLITS);
+		this.map.space.follow(({ ranges }) => planned.apply(planner.plan(ranges)));
 		this.slots.onSlotsChanged((change) => this.changes.push(change));
 	}
 

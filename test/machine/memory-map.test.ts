@@ -12,7 +12,7 @@ import {
 	SLOT_SPLITS,
 } from "../../src/machine/memory-map.ts";
 import { formatFlatView } from "../../src/memory/flat-view.ts";
-import { planSlots } from "../../src/memory/slot-plan.ts";
+import { SlotPlanner } from "../../src/memory/slot-plan.ts";
 import { type FlatViewCase, flatViewCases } from "../golden/flatview/cases.ts";
 
 const KIB = 1024;
@@ -129,9 +129,9 @@ describe("PAM segments", () => {
 	test("switching one leaves the slots outside C0000..FFFFF alone", () => {
 		const map = board({ memoryMiB: 64, bios: 256 * KIB });
 		const outside = () =>
-			planSlots(map.space.view.ranges, SLOT_SPLITS).filter(
-				({ guestPhysAddr }) => guestPhysAddr < 0xc0000n || guestPhysAddr >= 0x100000n,
-			);
+			new SlotPlanner(SLOT_SPLITS)
+				.plan(map.space.view.ranges)
+				.filter(({ guestPhysAddr }) => guestPhysAddr < 0xc0000n || guestPhysAddr >= 0x100000n);
 		const before = outside();
 		expect(before.map(({ guestPhysAddr, memorySize }) => [guestPhysAddr, memorySize])).toEqual([
 			[0n, 0xc0000n],

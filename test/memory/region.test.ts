@@ -234,7 +234,7 @@ test("a view finds the range of an address, and nothing in a hole", () => {
 	const root = container("root", 0x10000);
 	root.add(mmio("a", 0x1000), 0x1000);
 	root.add(mmio("b", 0x1000), 0x4000);
-	const view = new FlatView(root);
+	const view = new FlatView(render(root));
 	const found = [0xfff, 0x1000, 0x1fff, 0x2000, 0x4000, 0x5000].map((at) => view.find(gpa(at))?.region.name);
 	expect(found).toEqual([undefined, "a", "a", undefined, "b", undefined]);
 });

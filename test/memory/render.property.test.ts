@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { AddressSpace } from "../../src/memory/address-space.ts";
 import { type FlatRange, render } from "../../src/memory/flat-view.ts";
 import { Region, type RegionBody } from "../../src/memory/region.ts";
 import { Topology } from "../../src/memory/topology.ts";
@@ -125,5 +126,28 @@ test("the ranges of any tree are sorted, disjoint, inside the root and merged", 
 			}
 		}),
 		{ numRuns: 500 },
+	);
+});
+
+test("a space where only direct reads have changed is as if it were rendered anew, and keeps the other ranges", () => {
+	fc.assert(
+		fc.property(node, fc.array(fc.nat(), { minLength: 1, maxLength: 6 }), (tree, flips) => {
+			const topology = new Topology();
+			const built: Region[] = [];
+			const root = build(topology, tree, built, "r");
+			const space = new AddressSpace(topology, root);
+			const flash = built.filter(({ body }) => body.kind === "romd");
+			for (const flip of flips) {
+				const region = flash[flip % flash.length];
+				if (region === undefined) return;
+				const before = space.view.ranges;
+				region.setDirect(!region.direct);
+				expect(space.view.ranges).toEqual(render(root));
+				const others = before.filter((range) => range.region !== region);
+				expect(
+					space.view.ranges.filter((range) => range.region !== region).every((range, n) => range === others[n]),
+				).toBe(true);
+			}
+		}),
 	);
 });

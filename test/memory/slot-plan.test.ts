@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { gpa } from "../../src/base/gpa.ts";
 import { render } from "../../src/memory/flat-view.ts";
 import { Region, type RegionBody } from "../../src/memory/region.ts";
-import { diffPlans, planSlots, type SlotPlan } from "../../src/memory/slot-plan.ts";
+import { diffPlans, type SlotPlan, SlotPlanner } from "../../src/memory/slot-plan.ts";
 import { Topology } from "../../src/memory/topology.ts";
 
 const HOST = 0x7f00_0000_0000n;
@@ -12,7 +12,7 @@ function plans(parts: readonly [offset: number, size: number, body: RegionBody][
 	const topology = new Topology();
 	const root = new Region(topology, "root", 0x100000, { kind: "container" });
 	for (const [offset, size, body] of parts) root.add(new Region(topology, `at-${offset}`, size, body), offset);
-	return planSlots(render(root), splits).map(show);
+	return new SlotPlanner(splits).plan(render(root)).map(show);
 }
 
 function show(plan: SlotPlan): string {
@@ -45,7 +45,7 @@ describe("the slots of a flat view", () => {
 		root.add(flash, 0);
 		root.add(new Region(topology, "pam", 0x1000, { kind: "alias", target, offset: 0x3000n, readonly: true }), 0x8000);
 		flash.setDirect(false);
-		expect(planSlots(render(root)).map(show)).toEqual(["8000+1000 host 3000 readonly"]);
+		expect(new SlotPlanner().plan(render(root)).map(show)).toEqual(["8000+1000 host 3000 readonly"]);
 	});
 
 	test("ranges shrink to whole pages, and vanish when nothing is left", () => {

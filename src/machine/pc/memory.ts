@@ -12,7 +12,7 @@ import { PlannedSlots } from "../../kvm/memslots-planned.ts";
 import type { Vm } from "../../kvm/vm.ts";
 import type { FlatRange } from "../../memory/flat-view.ts";
 import type { Region } from "../../memory/region.ts";
-import { planSlots } from "../../memory/slot-plan.ts";
+import { SlotPlanner } from "../../memory/slot-plan.ts";
 import {
 	checkBiosSize,
 	checkFlashSizes,
@@ -59,6 +59,8 @@ export class PcMemory {
 	/** Every buffer in the map, by its address as regions name it. */
 	private readonly buffers = new Map<bigint, HostBuffer>();
 	private readonly devices = new Map<Region, BusTarget>();
+	/** What was found for a range: views share the ranges that have not changed. */
+	private readonly mmioKnown = new WeakMap<FlatRange, readonly MmioRange[]>();
 
 	/**
 	 * Reads the images; the flash files stay open until {@link close}. What changes in the flash of a `shadow` is never written.
@@ -124,9 +126,10 @@ export class PcMemory {
 	/** From now on slots and MMIO ranges follow the map; with `logDirty`, slots of RAM log which pages are stored to. */
 	follow(logDirty = false): void {
 		const slots = new PlannedSlots(this.vm.slots, { logDirty });
+		const planner = new SlotPlanner(SLOT_SPLITS);
 		this.map.space.follow(({ ranges }) => {
-			slots.apply(planSlots(ranges, SLOT_SPLITS));
-			this.mmio.setRanges(ranges.flatMap((range) => this.mmioRange(range)));
+			slots.apply(planner.plan(ranges));
+			this.mmio.setRanges(ranges.flatMap((range) => this.mmioRanges(range)));
 		});
 	}
 
@@ -157,9 +160,13 @@ export class PcMemory {
 		return unit0 && this.loaded(unit0.view.slice(unit0.view.length - lowBiosSize(unit0.view.length)));
 	}
 
-	private mmioRange(range: FlatRange): MmioRange[] {
+	private mmioRanges(range: FlatRange): readonly MmioRange[] {
+		const known = this.mmioKnown.get(range);
+		if (known !== undefined) return known;
 		const target = range.last < PHYSICAL_END ? this.mmioTarget(range) : undefined;
-		return target ? [{ first: Number(range.first), last: Number(range.last), target }] : [];
+		const ranges = target ? [{ first: Number(range.first), last: Number(range.last), target }] : [];
+		this.mmioKnown.set(range, ranges);
+		return ranges;
 	}
 
 	/** Flash is a device also while it has a slot: stores to it are commands. */
