@@ -79,11 +79,16 @@ export interface Place {
 const AHEAD = 500_000;
 
 /**
- * Finds `image` among what the guest makes of {@link initialImage}, after `least` reports at the earliest.
+ * Finds `image` among what the guest makes of `initial`, after `least` reports at the earliest.
  * @returns where it is; undefined where the flash never looks so from then on.
  */
-export function placeOf(image: Uint8Array, settings: WriterSettings, least: number): Place | undefined {
-	const model = initialImage(settings.size);
+export function placeOf(
+	image: Uint8Array,
+	settings: WriterSettings,
+	least: number,
+	initial = initialImage(settings.size),
+): Place | undefined {
+	const model = initial.slice();
 	let different = model.reduce((count, byte, at) => (byte === image[at] ? count : count + 1), 0);
 	let place: Place = { changes: 0, reports: 0, erased: false };
 	if (different === 0 && least === 0) return place;

@@ -213,3 +213,16 @@ test("killed at once after a flush, the file has all that was flushed, and its l
 	expect(existsSync(`${path}.lock`)).toBe(true);
 	open();
 }, 20_000);
+
+test.each(["exit", "throw", "reject"])(
+	"a process that ends by %s without closing it: all is in the file, unlocked",
+	async (end) => {
+		const writer = fileURLToPath(new URL("./flash-writer.ts", import.meta.url));
+		const child = spawn(process.execPath, ["--import", "tsx", writer, path, end], { stdio: "ignore" });
+		expect(await once(child, "exit")).toEqual([end === "exit" ? 0 : 1, null]);
+		const bytes = readFileSync(path);
+		expect([bytes[0x10], bytes[0x1000], bytes[0x20]]).toEqual([0xaa, 0xff, 0xbb]);
+		expect(existsSync(`${path}.lock`)).toBe(false);
+	},
+	20_000,
+);

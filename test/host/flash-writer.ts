@@ -1,4 +1,4 @@
-// A process of its own for the durability test: programs a flash file and waits to be killed.
+// A process of its own: programs a flash file, and waits to be killed or ends without closing it: `exit`, `throw` or `reject`.
 
 import { ManualClock } from "../../src/bus/clock.ts";
 import { FlashArray } from "../../src/devices/pflash-array.ts";
@@ -25,5 +25,9 @@ flash.write(0x1000, 1, 0xd0);
 // Programmed and left in status mode: only the timer flushes it.
 flash.write(0x20, 1, 0x40);
 flash.write(0x20, 1, 0xbb);
+const end = process.argv[3];
+if (end === "exit") process.exit(0);
+if (end === "throw") throw new Error("nobody catches this");
+if (end === "reject") await Promise.reject(new Error("nor this"));
 process.stdout.write("flushed\n");
 setInterval(() => {}, 1000);
