@@ -1,6 +1,10 @@
 import { hex } from "../base/gpa.ts";
 import type { MachineConfig } from "../config/index.ts";
-import type { GuestView } from "../debug/symbols/guest-view.ts";
+import type { RomWrite } from "../debug/rom-write.ts";
+import type { Explainer } from "../debug/rom-writes/row.ts";
+import * as stacks from "../debug/symbols/call-stack.ts"; // deferred
+import * as symbolFiles from "../debug/symbols/guest-symbols.ts"; // deferred
+import type { GuestView, StackRegisters } from "../debug/symbols/guest-view.ts";
 import { type Frame, placeText, type Symbols } from "../debug/symbols/symbols.ts";
 import type { EndKind } from "../machine/outcome.ts";
 
@@ -10,7 +14,7 @@ const SHOWN = 8;
 /** Ends of which one wants to know where the guest was. */
 const PUZZLING: readonly EndKind[] = [
 	...(["triple-fault", "no-code", "halted", "panic", "unwanted", "timeout"] as const),
-	...(["instruction-limit", "guest-time-limit", "rom-write", "signal"] as const),
+	...(["instruction-limit", "guest-time-limit", "rom-write", "break", "signal"] as const),
 ];
 
 /**
@@ -19,34 +23,46 @@ const PUZZLING: readonly EndKind[] = [
  * @returns undefined where there can be none
  * @throws UserError for a file that is not there
  */
-export async function symbolsOf(
+export function symbolsOf(
 	config: MachineConfig,
 	view: () => GuestView,
 	problem: (message: string) => void,
-): Promise<Symbols | undefined> {
+): Symbols | undefined {
 	const { symbols, kernel, firmware, bios, flash } = config;
 	const mayHaveUefi = firmware !== undefined || bios !== undefined || flash.length > 0;
 	if (symbols.length === 0 && kernel === undefined && !mayHaveUefi) return undefined;
-	// Few runs ask for a place; the others do not load what reads the files.
-	const { GuestSymbols } = await import("../debug/symbols/guest-symbols.ts");
-	return new GuestSymbols({ sources: symbols, kernel, mayHaveUefi, view, problem });
+	const Guest = symbolFiles.GuestSymbols;
+	return new Guest({ sources: symbols, kernel, mayHaveUefi, view, problem });
 }
 
 /**
  * The call stack at the end of a run; empty where the end explains itself, or where nothing is known of the place.
  * @param load gets the symbols
  */
-export async function finalStack(
-	end: EndKind,
-	view: () => GuestView,
-	load: () => Promise<Symbols | undefined>,
-): Promise<readonly Frame[]> {
-	const symbols = PUZZLING.includes(end) ? await load() : undefined;
+export function finalStack(end: EndKind, view: () => GuestView, load: () => Symbols | undefined): readonly Frame[] {
+	const symbols = PUZZLING.includes(end) ? load() : undefined;
 	if (symbols === undefined) return [];
-	const { callStack } = await import("../debug/symbols/call-stack.ts");
 	const { read, registers } = view();
-	const frames = callStack(registers(), read, symbols, SHOWN);
+	const frames = stacks.callStack(registers(), read, symbols, SHOWN);
 	return frames[0]?.place === undefined ? [] : frames;
+}
+
+/** Says what the guest was doing at a store to ROM. `load` gets the symbols, at the first one. */
+export function storeExplainer(view: () => GuestView, load: () => Symbols | undefined): Explainer {
+	return {
+		place: (address) => load()?.at(address),
+		stack: (write) => {
+			const symbols = load();
+			if (write.by.kind === "delivery") return [];
+			const { read, registers } = view();
+			return stacks.callStack(atInstruction(registers(), write), read, symbols);
+		},
+	};
+}
+
+/** The processor has left behind the instruction, whose other registers are those that it wrote. */
+function atInstruction(registers: StackRegisters, { rip, linear, mode }: RomWrite): StackRegisters {
+	return { ...registers, mode, codeBase: linear - rip, regs: { ...registers.regs, rip } };
 }
 
 /** A call stack, a line for each frame; `?` marks what only looked like a return address. */

@@ -8,6 +8,7 @@ import { STATUS } from "./exit-status.ts";
 import { flashCommand } from "./flash-command.ts";
 import { defaultText, flagSyntax, HELP_LAYOUT, helpWidth, statusHelp } from "./help.ts";
 import { Messages, painter, print } from "./messages.ts";
+import { romWritesCommand } from "./rom-writes-command.ts";
 import { type Boot, run } from "./run.ts";
 
 /** Gives a command the options that describe a machine. @returns what was given for them, once the command is parsed. */
@@ -111,6 +112,7 @@ function build(boot: Boot, done: (status: number) => void): Command {
 	schemaCommand(program);
 	isaCommand(program);
 	flashCommand(program, { write: print, done });
+	romWritesCommand(program, print);
 	inheritSettings(program);
 	return program;
 }

@@ -16,7 +16,7 @@ import { Consoles, lost } from "./consoles.ts";
 import { Display } from "./display.ts";
 import { exitStatus, STATUS, signalStatus } from "./exit-status.ts";
 import type { FlashLog } from "./flash-log/flash-log.ts";
-import { finalStack, stackLines, symbolsOf } from "./guest-place.ts";
+import { finalStack, stackLines, storeExplainer, symbolsOf } from "./guest-place.ts";
 import { createLogger } from "./log.ts";
 import { Messages, type Paint, painter } from "./messages.ts";
 import { flashLines, outcomeLine, resultJson } from "./report.ts";
@@ -67,6 +67,7 @@ class Session {
 		this.messages = new Messages(paint, () => this.consoles.stdout.flush());
 		this.journal = new RomWriteJournal({
 			log: config.romWrites === "log" ? (line) => this.messages.line(line) : undefined,
+			explainer: config.romWrites === "off" ? undefined : storeExplainer(this.view, () => this.loadSymbols()),
 		});
 		this.display = config.display === "text" ? new Display(this.consoles.stdout, isTerminal(1)) : undefined;
 		this.flashLogFile =
@@ -84,7 +85,7 @@ class Session {
 		const started = hostMs();
 		for (const signal of SIGNALS) process.on(signal, this.onSignal);
 		// What the user names must be there before the machine runs; all else can wait until somebody asks where the guest is.
-		if (this.config.symbols.length > 0) await this.loadSymbols();
+		if (this.config.symbols.length > 0) this.loadSymbols();
 		if (this.flashLogFile !== undefined) this.flashLog = await this.openFlashLog(this.flashLogFile);
 		const machine = await boot(this.config, this.host());
 		this.machine = machine;
@@ -93,7 +94,7 @@ class Session {
 		try {
 			const outcome = await machine.run();
 			const took = hostMs() - started;
-			const stack = await finalStack(outcome.end.kind, this.view, () => this.loadSymbols());
+			const stack = finalStack(outcome.end.kind, this.view, () => this.loadSymbols());
 			return this.report(outcome, machine, took, stack);
 		} finally {
 			clearInterval(progress);
@@ -117,10 +118,8 @@ class Session {
 		return this.machine.view;
 	};
 
-	private async loadSymbols(): Promise<Symbols | undefined> {
-		this.symbols ??= await symbolsOf(this.config, this.view, (message) =>
-			this.messages.line(`tsvmm: ${message}`, "bad"),
-		);
+	private loadSymbols(): Symbols | undefined {
+		this.symbols ??= symbolsOf(this.config, this.view, (message) => this.messages.line(`tsvmm: ${message}`, "bad"));
 		return this.symbols;
 	}
 

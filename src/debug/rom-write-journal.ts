@@ -4,7 +4,7 @@ import type { RomWrite, RomWriteSink } from "./rom-write.ts";
 import { type RomWriteReport, type RowReport, rowReport } from "./rom-writes/report.ts";
 import { type Explainer, Row } from "./rom-writes/row.ts";
 import { Timeline } from "./rom-writes/timeline.ts";
-import { byText, firstOf, rangeText, stackLine, storeText, timeText, wide } from "./rom-writes/words.ts";
+import { byText, firstOf, frameTexts, rangeText, storeText, timeText, wide } from "./rom-writes/words.ts";
 
 /** Instructions kept apart, of stores to ROM and of flash commands each; what further ones do is only counted. */
 const ROWS = 1000;
@@ -13,6 +13,8 @@ const REGIONS = 64;
 const SLOTS = 240;
 /** Rows of a summary. */
 const SUMMARY_ROWS = 20;
+
+const SUMMARY_FRAMES = 8;
 
 /** What a journal may have besides. */
 export interface JournalOptions {
@@ -29,7 +31,7 @@ export function romWriteLine(write: RomWrite, explainer?: Explainer): string {
 	const report = rowReport(row);
 	const first = firstOf(report);
 	const what = `${wide(first.gpa)} (${report.region}) <- ${storeText(first)}`;
-	const where = stackLine(report);
+	const [where] = frameTexts(report);
 	const at = `after ${plural(first.instructions, "instruction")}, ${timeText(first.timeNs)}`;
 	const fault = write.faulted ? ", #GP(0)" : "";
 	return `ROM write: ${what}${fault}, ${byText(report)}, ${at}${where === undefined ? "" : `, in ${where}`}`;
@@ -178,14 +180,14 @@ function rowLines(row: RowReport): string[] {
 	const first = firstOf(row);
 	const times = row.count === 1 ? "" : `, ${plural(row.count, "time")}`;
 	const which = row.count === 1 ? "" : "first ";
-	const fault = row.faulted ? ", each #GP(0)" : "";
-	const where = stackLine(row);
+	const fault = row.faulted ? `, ${row.count === 1 ? "" : "each "}#GP(0)` : "";
+	const frames = frameTexts(row);
 	const last =
 		row.count === 1 ? "" : ` to ${plural(row.last.instructions, "instruction")}, ${timeText(row.last.timeNs)}`;
 	return [
 		`  ${rangeText({ ranges: row.ranges, first })} (${row.region}) <- ${which}${storeText(first)}${times}${fault}`,
 		`    ${byText(row)}`,
-		...(where === undefined ? [] : [`    in ${where}`]),
+		...frames.slice(0, SUMMARY_FRAMES).map((frame, n) => `    ${n === 0 ? "in" : "called from"} ${frame}`),
 		`    after ${plural(first.instructions, "instruction")}, ${timeText(first.timeNs)}${last}`,
 	];
 }

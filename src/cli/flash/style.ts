@@ -9,14 +9,15 @@ export interface Style {
 	fit(line: string): string;
 }
 
-const PLAIN: Style = { paint: (_mark, text) => text, fit: (line) => line };
+/** For files and pipes. */
+export const PLAIN_STYLE: Style = { paint: (_mark, text) => text, fit: (line) => line };
 
 /** The style of standard output as it is now; NO_COLOR leaves colours out. */
 export async function outputStyle(): Promise<Style> {
-	if (!isTerminal(1)) return PLAIN;
+	if (!isTerminal(1)) return PLAIN_STYLE;
 	const width = process.stdout.columns ?? 80;
 	const fit = (line: string): string => (line.length > width ? `${line.slice(0, width - 1)}…` : line);
-	if ((process.env["NO_COLOR"] ?? "") !== "") return { ...PLAIN, fit };
+	if ((process.env["NO_COLOR"] ?? "") !== "") return { ...PLAIN_STYLE, fit };
 	const { default: chalk } = await import("chalk");
 	const paints: Readonly<Record<Mark, (text: string) => string>> = {
 		title: chalk.bold,

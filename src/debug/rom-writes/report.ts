@@ -137,6 +137,7 @@ function stackReport({ seen, instructions, frames }: Stack): StackReport {
 /** `known`: what lies at the instruction, where the row has not found out itself. */
 export function rowReport(of: Row, known?: Place): RowReport {
 	const { by, intervals, mode, cpl, cpu, command } = of;
+	const { text, length } = disassemble(of.code, mode, of.rip);
 	return {
 		count: of.count,
 		bytes: of.bytes,
@@ -149,8 +150,8 @@ export function rowReport(of: Row, known?: Place): RowReport {
 		cs: hex(of.cs),
 		rip: hex(of.rip),
 		linear: hex(of.linear),
-		code: bytesText(of.code),
-		instruction: disassemble(of.code, mode, of.rip).text,
+		code: bytesText(length === 0 ? of.code : of.code.subarray(0, length)),
+		instruction: text,
 		...{ mode, cpl, cpu },
 		...placeReport(of.place ?? known),
 		stacks: of.stacks.map(stackReport),

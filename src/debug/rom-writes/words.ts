@@ -1,6 +1,6 @@
 import { plural } from "../../base/plural.ts";
 import { placeText } from "../symbols/symbols.ts";
-import type { RowReport, SampleReport } from "./report.ts";
+import type { PlaceReport, RowReport, SampleReport } from "./report.ts";
 
 const MODES: Readonly<Record<RowReport["mode"], string>> = {
 	real: "real mode",
@@ -56,21 +56,25 @@ export function modeText({ mode, cpl }: RowReport): string {
 	return `${MODES[mode]}, CPL ${cpl}`;
 }
 
-/** Who stores: `by f000:0100 (linear 0xf0100) mov [bx], al, in real mode, CPL 0`. */
-export function byText(row: RowReport): string {
-	const instruction = `${instructionText(row)}, in ${modeText(row)}`;
+/** Who stores where it is not the instruction itself, ahead of the instruction's text. */
+export function writerText(row: RowReport): string {
 	switch (row.by) {
 		case "instruction":
-			return `by ${instruction}`;
+			return "";
 		case "descriptor":
-			return `by the processor, marking a descriptor, for ${instruction}`;
+			return "the processor, marking a descriptor, for ";
 		case "page-walk":
-			return `by page walks, setting accessed and dirty bits, first for ${instruction}`;
+			return "page walks, setting accessed and dirty bits, first for ";
 		case "delivery":
-			return `by the delivery of vector ${row.vector ?? "?"}, first at ${instruction}`;
+			return `the delivery of vector ${row.vector ?? "?"}, first at `;
 		case "dma":
-			return `by DMA of ${row.device ?? "a device"}, the processor first near ${instruction}`;
+			return `DMA of ${row.device ?? "a device"}, the processor first near `;
 	}
+}
+
+/** Who stores: `by f000:0100 (linear 0xf0100) mov [bx], al, in real mode, CPL 0`. */
+export function byText(row: RowReport): string {
+	return `by ${writerText(row)}${instructionText(row)}, in ${modeText(row)}`;
 }
 
 /** The addresses that a row hit: `0xfffc0010..0xfffc0bc7`. */
@@ -92,12 +96,15 @@ export function firstOf(row: RowReport): SampleReport {
 	return row.samples[0] ?? row.last;
 }
 
-/** A call stack in one line: `store+0x12 (a.c:3), called from main+0x40 (a.c:80), ...`; nothing where there is no name in it. */
-export function stackLine(row: RowReport): string | undefined {
+/** A place, with the name of the file alone; the report has its path. */
+export function shortPlace(place: PlaceReport): string {
+	const { file } = place;
+	return placeText(file === undefined ? place : { ...place, file: file.slice(file.lastIndexOf("/") + 1) });
+}
+
+/** The frames of a row's first call stack, `store+0x12 (a.c:3)` first; none where nothing is known of the place. */
+export function frameTexts(row: RowReport): readonly string[] {
 	const frames = row.stacks[0]?.frames ?? [];
-	const names = frames.map(({ address, place }) => (place === undefined ? address : placeText(place)));
-	if (frames.length === 0) return row.place && placeText(row.place);
-	if (frames.every(({ place }) => place === undefined) && row.place === undefined) return undefined;
-	const [first, ...callers] = names;
-	return callers.length === 0 ? first : `${first}, called from ${callers.join(", ")}`;
+	if (frames.every(({ place }) => place === undefined)) return row.place === undefined ? [] : [shortPlace(row.place)];
+	return frames.map(({ address, place }) => (place === undefined ? address : shortPlace(place)));
 }
