@@ -1,4 +1,12 @@
-import { Machine, machineConfig, nullSink, type OptionTexts, type Outcome, silentLogger } from "../../src/index.ts";
+import {
+	Machine,
+	type MachineHost,
+	machineConfig,
+	nullSink,
+	type OptionTexts,
+	type Outcome,
+	silentLogger,
+} from "../../src/index.ts";
 import type { RomWrite } from "../../src/machine/outcome.ts";
 import { RecordedBytes } from "./lines.ts";
 import { copyOf } from "./rom-write.ts";
@@ -17,8 +25,8 @@ export interface MachineRun {
 	readonly ramHash: string;
 }
 
-/** Runs a whole machine in this process; `options` are those of `tsvmm run`. */
-export async function runMachine(options: OptionTexts): Promise<MachineRun> {
+/** Runs a whole machine in this process; `options` are those of `tsvmm run`, `host` what else it stands on. */
+export async function runMachine(options: OptionTexts, host: Pick<MachineHost, "flash"> = {}): Promise<MachineRun> {
 	const serial = new RecordedBytes();
 	const debugcon = new RecordedBytes();
 	const romWrites: RomWrite[] = [];
@@ -27,6 +35,7 @@ export async function runMachine(options: OptionTexts): Promise<MachineRun> {
 		debugcon,
 		log: silentLogger,
 		romWrites: { record: (write) => romWrites.push(copyOf(write)) },
+		...host,
 	});
 	const outcome = await machine.run();
 	return { outcome, serial: serial.text, debugcon: debugcon.text, romWrites, ramHash: machine.ramHash() };
