@@ -23,4 +23,5 @@ export type {
 	RomWriteSink,
 	SerialLine,
 	StopReason,
+	TraceEvent,
 } from "./machine/outcome.ts";

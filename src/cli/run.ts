@@ -20,6 +20,7 @@ import { finalStack, stackLines, storeExplainer, symbolsOf } from "./guest-place
 import { createLogger } from "./log.ts";
 import { Messages, type Paint, painter } from "./messages.ts";
 import { flashLines, outcomeLine, resultJson } from "./report.ts";
+import { Tracer } from "./tracer.ts";
 
 /** Builds the machine; loaded only when everything that the user wrote is known to be right. */
 export type Boot = (config: MachineConfig, host: MachineHost) => Promise<RunningMachine>;
@@ -48,6 +49,7 @@ class Session {
 	private readonly consoles: Consoles;
 	private readonly journal: RomWriteJournal;
 	private readonly result: number | undefined;
+	private readonly tracer: Tracer | undefined;
 	private readonly dirtyLog: number | undefined;
 	/** The file of `--flash-log`, and what is written to it once there is a machine. */
 	private readonly flashLogFile: FileWriter | undefined;
@@ -76,6 +78,10 @@ class Session {
 				: new FileWriter(config.flashLog, "--flash-log", (error) =>
 						stop(lost(`--flash-log: ${config.flashLog}`, error)),
 					);
+		this.tracer =
+			config.trace.length === 0
+				? undefined
+				: new Tracer(config, this.messages, (error) => stop(lost(`--trace-file: ${config.traceFile}`, error)));
 		this.dirtyLog = config.dirtyLog === undefined ? undefined : createFile(config.dirtyLog, "--dirty-log");
 		this.result = config.result === undefined ? undefined : createFile(config.result, "--result");
 	}
@@ -109,6 +115,7 @@ class Session {
 		this.flashLog?.finish();
 		this.flashLog = undefined;
 		this.flashLogFile?.close();
+		this.tracer?.close();
 		this.messages.progress("");
 		this.messages.flush();
 	}
@@ -131,9 +138,7 @@ class Session {
 			...(this.consoles.keyboard ? { keyboard: this.consoles.keyboard } : {}),
 			log: createLogger(config.logLevel, (line) => messages.line(line)),
 			romWrites: this.journal,
-			...(config.trace.length === 0
-				? {}
-				: { trace: (category: string, line: string) => messages.line(`${category}: ${line}`, "quiet") }),
+			...(this.tracer ? { trace: this.tracer.take } : {}),
 			...(flashLog === undefined ? {} : { flash: flashLog }),
 			...(dirtyLog === undefined ? {} : { dirtyLog: (line: string) => writeFully(dirtyLog, Buffer.from(`${line}\n`)) }),
 			...(display === undefined ? {} : { screen: (screen: TextCells) => display.show(screen) }),

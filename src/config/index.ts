@@ -3,4 +3,4 @@ export type { FlashBlocks, FlashChips, FlashImage } from "./flash.ts";
 export type { OutputTarget, RtcStart } from "./kinds.ts";
 export type { MachineConfig } from "./options.ts";
 export { machineConfig, type OptionTexts } from "./resolve.ts";
-export { TRACE_CATEGORIES, type TraceCategory } from "./sections/reporting.ts";
+export { TRACE_CATEGORIES, type TraceCategory, type TraceWish } from "./trace.ts";

@@ -299,6 +299,7 @@ export class Vm {
 			...(host.taskPriority ? { taskPriority: host.taskPriority.bind(host) } : {}),
 			...(host.ferr ? { ferr: host.ferr.bind(host) } : {}),
 			...(host.refuses ? { refuses: host.refuses.bind(host) } : {}),
+			...(host.traced ? { traced: host.traced.bind(host) } : {}),
 			...(host.bitsLost ? { bitsLost: host.bitsLost.bind(host) } : {}),
 			...(host.port ? { port: this.bus.beforePorts(host.port.bind(host)) } : {}),
 		};

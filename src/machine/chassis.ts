@@ -18,6 +18,7 @@ import { GuestClock } from "./guest-clock.ts";
 import type { End, MachineHost, Moment } from "./outcome.ts";
 import { PanicWatch } from "./panic-watch.ts";
 import { hasFirmware, Pc } from "./pc/pc.ts";
+import { processorTrace } from "./processor-trace.ts";
 import type { Requests } from "./requests.ts";
 import { RomStores } from "./rom-stores.ts";
 import { RunLoop } from "./run-loop.ts";
@@ -70,12 +71,17 @@ export class Chassis {
 			assert(built, "a processor runs when its board is built");
 			return built;
 		};
-		const trace = traceTo(parts.host, parts.config.trace, () => built?.instructions ?? 0);
+		const trace = traceTo(parts.host.trace, parts.config.trace, () => ({
+			instructions: built?.instructions ?? 0,
+			timeNs: built?.clock.now() ?? 0,
+		}));
 		const cpuid = cpuidOf(parts.config.cpu, { physicalBits: PHYSICAL_BITS });
 		const vm = await Vm.create({ physicalBits: PHYSICAL_BITS });
 		traceSlots(vm, trace);
+		const told = processorTrace(trace, parts.config.trace, () => chassis().vcpu.processor);
 		const vcpu = vm.createVcpu(0, {
-			acknowledge: tracedVectors(() => chassis().pc.interrupts.lapic.acknowledge(), trace),
+			acknowledge: () => chassis().pc.interrupts.lapic.acknowledge(),
+			...(told ? { traced: told.traced } : {}),
 			msr: (isWrite, index, value) => chassis().msr(isWrite, index, value),
 			taskPriority: (value) => chassis().setTaskPriority(value),
 			ferr: () => chassis().pc.isa.coprocessor.error(),
@@ -85,6 +91,7 @@ export class Chassis {
 		});
 		assert(typeof vcpu !== "string", "the vCPU");
 		assert(vcpu.setCpuid2(cpuid) === 0, "CPUID");
+		if (told) vcpu.processor.trace(told.wanted, told.first, told.last);
 		// Before the board: what the compiler allocates must lie in the lower half of the VM's memory, and RAM can fill it.
 		const compiler = await useEngine(vcpu.processor, parts.engine);
 		built = new Chassis(vm, vcpu, compiler, trace, parts);
@@ -255,21 +262,11 @@ function watched(host: MachineHost, panic: PanicWatch): MachineHost {
 	return { ...host, serial, debugcon: panic.watch(host.debugcon) };
 }
 
-/** The interrupt acknowledge, saying every vector where that is wanted. */
-function tracedVectors(acknowledge: () => number, trace: Trace): () => number {
-	const say = trace("interrupts");
-	if (say === undefined) return acknowledge;
-	return () => {
-		const vector = acknowledge();
-		say(`vector ${hex(vector, 1)}`);
-		return vector;
-	};
-}
-
 function traceSlots(vm: Vm, trace: Trace): void {
 	const say = trace("slots");
 	if (say === undefined) return;
 	vm.slots.onSlotsChanged(({ kind, first, last }, { slot, flags }) => {
-		say(`${kind} ${slot}: ${hex(first, 4)}..${hex(last, 4)} ${flags & KVM_MEM_READONLY ? "readonly" : "writable"}`);
+		const access = flags & KVM_MEM_READONLY ? "readonly" : "writable";
+		say(kind, { slot, first: hex(first, 4), last: hex(last, 4), access }, first, last);
 	});
 }

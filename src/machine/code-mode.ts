@@ -1,5 +1,6 @@
 import type { CodeMode } from "../debug/rom-write.ts";
-import { F, KEY } from "../vcpu/layout.ts";
+import { SEGMENT } from "../isa/registers.ts";
+import { F, KEY, SEG, segmentOffset } from "../vcpu/layout.ts";
 import type { Processor } from "../vcpu/processor.ts";
 
 const EFLAGS_VM = 0x20000;
@@ -15,4 +16,10 @@ export function modeOf(mode: number): CodeMode {
 	if (mode & EFLAGS_VM) return "v86";
 	if (mode & KEY.real) return "real";
 	return mode & KEY.code32 ? "prot32" : "prot16";
+}
+
+/** CS:IP of the next instruction, for people. */
+export function whereIs(processor: Processor): string {
+	const cs = processor.get(SEG.selector, segmentOffset(SEGMENT.cs));
+	return `${cs.toString(16).padStart(4, "0")}:${processor.get64(F.rip).toString(16).padStart(8, "0")}`;
 }

@@ -1,16 +1,17 @@
 import type { Logger } from "../base/logger.ts";
 import type { ByteSink, ResetKind } from "../bus/device.ts";
-import type { TraceCategory } from "../config/index.ts";
 import type { RomWriteSink } from "../debug/rom-write.ts";
 import type { GuestView } from "../debug/symbols/guest-view.ts";
 import type { FlashEvent } from "../devices/pflash-events.ts";
 import type { ByteSource } from "../host/byte-source.ts";
 import type { TextCells } from "../host/text-screen.ts";
 import type { ChosenFirmware } from "./chosen-firmware.ts";
+import type { TraceEvent } from "./trace.ts";
 
 export type { CodeMode, RomWrite, RomWriteSink } from "../debug/rom-write.ts";
 export type { FlashEvent } from "../devices/pflash-events.ts";
 export type { ChosenFirmware } from "./chosen-firmware.ts";
+export type { TraceEvent } from "./trace.ts";
 
 /** A store to ROM that a run was to end at: guest-physical and linear address of the first byte that ROM refused, and how many. */
 export interface RefusedStore {
@@ -107,8 +108,8 @@ export interface MachineHost {
 	readonly romWrites: RomWriteSink;
 	/** Absent where nobody wants to know. */
 	readonly flash?: FlashSink;
-	/** One line for each event of a category in `config.trace`. */
-	readonly trace?: (category: TraceCategory, line: string) => void;
+	/** Takes each event that `config.trace` asks for. */
+	readonly trace?: (event: TraceEvent) => void;
 	/** One line of JSON for each interval of guest time in which the guest has stored to RAM; with `config.dirtyLog`. */
 	readonly dirtyLog?: (line: string) => void;
 	/** Called now and then while the screen changes, and once at the end of the run. */

@@ -2,10 +2,9 @@ import { setImmediate as turn } from "node:timers/promises";
 import { Bug } from "../base/errors.ts";
 import { hostMs } from "../base/host-time.ts";
 import type { AccessSize, ResetKind } from "../bus/device.ts";
-import { SEGMENT } from "../isa/registers.ts";
 import { EXIT_REASON, type Vcpu } from "../kvm/vcpu.ts";
-import { F, SEG, segmentOffset } from "../vcpu/layout.ts";
 import type { Board } from "./board.ts";
+import { whereIs } from "./code-mode.ts";
 import type { GuestClock } from "./guest-clock.ts";
 import type { End } from "./outcome.ts";
 import type { Requests } from "./requests.ts";
@@ -115,7 +114,7 @@ export class RunLoop {
 		const result = vcpu.run();
 		if (result !== 0) throw new Bug(`KVM_RUN: ${result} at ${this.where()}`);
 		if (vcpu.exit.reason === EXIT_REASON.budget) return "budget";
-		trace.exits?.(this.exitLine());
+		trace.exits?.(this.exitName(), { at: this.where() });
 		this.handleExit();
 		return "exit";
 	}
@@ -173,7 +172,7 @@ export class RunLoop {
 	/** A port access as it happens, without an exit; its time passes behind it. It ends the run early where somebody waits. */
 	portAccess(isWrite: boolean, port: number, size: number, value: number): number {
 		const { board, clock, trace } = this.parts;
-		trace.exits?.(`io at ${this.where()}`);
+		trace.exits?.("io", { at: this.where() });
 		let answer = 0;
 		if (isWrite) board.ports.write(port, size as AccessSize, value);
 		else answer = board.ports.read(port, size as AccessSize);
@@ -247,7 +246,7 @@ export class RunLoop {
 	private reset(): void {
 		const { vcpu, board, requests, restarted, trace } = this.parts;
 		const kind: ResetKind | undefined = requests.takeReset();
-		trace.resets?.(`${kind} at ${this.where()}`);
+		trace.resets?.(kind ?? "none", { at: this.where() });
 		this.halted = false;
 		if (kind === undefined || kind === "init") {
 			vcpu.reset("init");
@@ -264,14 +263,11 @@ export class RunLoop {
 
 	/** CS:IP for people. */
 	where(): string {
-		const { processor } = this.parts.vcpu;
-		const cs = processor.get(SEG.selector, segmentOffset(SEGMENT.cs));
-		return `${cs.toString(16).padStart(4, "0")}:${processor.get64(F.rip).toString(16).padStart(8, "0")}`;
+		return whereIs(this.parts.vcpu.processor);
 	}
 
-	private exitLine(): string {
-		const { exit } = this.parts.vcpu;
-		const name = Object.entries(EXIT_REASON).find(([, number]) => number === exit.reason)?.[0];
-		return `${name ?? exit.reason} at ${this.where()}`;
+	private exitName(): string {
+		const { reason } = this.parts.vcpu.exit;
+		return Object.entries(EXIT_REASON).find(([, number]) => number === reason)?.[0] ?? String(reason);
 	}
 }

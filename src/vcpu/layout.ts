@@ -224,6 +224,11 @@ export const F = {
 	hitAddress: f64(),
 	/** RIP of the last repeated instruction that was left before its end; with EFLAGS.RF there, it has begun. */
 	midwayIp: f64(),
+	/** What the host wants to hear of: bits of {@link TRACED}. */
+	tracing: f32(),
+	/** First and last linear address of instructions that it wants to hear of. */
+	tracedFirst: f64(),
+	tracedLast: f64(),
 	/** Debug-status bits of a stop for user space (PENDING.step). */
 	stepDr6: f32(),
 	/** The dirty ring (KVM_CAP_DIRTY_LOG_RING): address of its entries (0 none), entries less one, entries pushed and reset so far. */
@@ -508,6 +513,22 @@ export const GUEST_DEBUG = {
 	/** Not KVM's: a single step ends at the first instruction of an interrupt's or exception's handler as well. */
 	stopAtHandler: 0x1000000,
 } as const;
+
+/** Where an interrupt comes from: it decides about rights, the error code's EXT bit and the error code itself. */
+export const EVENT = {
+	exception: 0,
+	/** Interrupt line or NMI. */
+	external: 1,
+	/** INT n: gate rights are checked; in virtual-8086 mode IOPL and the redirection map too. */
+	software: 2,
+	/** INT3 and INTO: gate rights are checked. */
+	trap: 3,
+	/** INT1: as an exception without error code. */
+	int1: 4,
+} as const;
+
+/** What the host traces: bits of {@link F.tracing}, and the first argument of the import `traced`. */
+export const TRACED = { instructions: 0x1000, events: 0x2000, misses: 0x4000 } as const;
 
 /** A debugger has watchpoints (in {@link F.breakControl}; always 0 in DR7), or breakpoints (in {@link F.stepped}). */
 export const BREAK_DEBUGGER = 0x800;

@@ -84,6 +84,13 @@ export interface ProcessorHost {
 	 * told in the middle of that. Only while {@link Processor.hearLostBits} is on.
 	 */
 	bitsLost?(lost: LostBits): void;
+	/**
+	 * Something happened that {@link Processor.trace} asked for. `what`, a bit of TRACED: `instructions` (at `address`, IP `value`, is
+	 * done); `events` (an exception or interrupt is being delivered: `number` is its vector, and above bit 8 its EVENT kind,
+	 * `address` the error code, `value` the address of a page fault); `misses` (`address` was walked for the ACCESS bits in `number`
+	 * and is at guest-physical `value`).
+	 */
+	traced?(what: number, number: number, address: bigint, value: bigint): void;
 	/** A model-specific register that the core does not keep. @returns the value read, true when written, undefined: #GP. */
 	msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined;
 	/** The guest has written CR8, 0..15; {@link Processor.setTaskPriority} is the other direction. */
@@ -195,6 +202,8 @@ export class Processor {
 				msr: (_st: number, isWrite: number, index: number) => this.msr(isWrite !== 0, index),
 				taskPriority: (_st: number, value: number) => this.taskPriority(value),
 				refuses: (_st: number, page: number) => this.refuses(page),
+				traced: (_st: number, what: number, number: number, address: bigint, value: bigint) =>
+					this.host.traced?.(what, number, BigInt.asUintN(64, address), BigInt.asUintN(64, value)),
 				bitsLost: () => this.bitsLost(),
 			},
 		});
@@ -684,6 +693,14 @@ export class Processor {
 	/** Stores to readonly slots fault where the host says so. No code may be running. */
 	refuseStores(on: boolean): void {
 		this.set(F.refuses, on ? 1 : 0);
+	}
+
+	/** From now on the host hears of these: bits of TRACED; of instructions only from `first` to `last`, linear addresses. */
+	trace(what: number, first: bigint, last: bigint): void {
+		this.set(F.tracing, what);
+		this.set64(F.tracedFirst, first);
+		this.set64(F.tracedLast, last);
+		this.call("updateMode");
 	}
 
 	/** The host hears of bits that page tables in readonly slots do not take. */

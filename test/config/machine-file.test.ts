@@ -67,7 +67,9 @@ clock: host
 cpu: qemu64,-nx
 rtc: 2000-01-01
 log: debug
-trace: [mmio, ports]
+trace: [mmio, "ports:0x3f8+8"]
+trace-format: json
+trace-file: trace.jsonl
 `;
 		expect(parse(yaml)).toEqual({
 			machine: "pc",
@@ -107,7 +109,9 @@ trace: [mmio, ports]
 			clock: "host",
 			rtc: Date.UTC(2000, 0, 1),
 			logLevel: "debug",
-			trace: ["mmio", "ports"],
+			trace: [{ category: "mmio" }, { category: "ports", range: { first: 0x3f8n, last: 0x3ffn } }],
+			traceFormat: "json",
+			traceFile: "trace.jsonl",
 		});
 		const named = `${yaml}firmware: ovmf\nflash-vars: vars.fd\n`;
 		expect(parse(named.replaceAll(/^(bios|flash):.*\n( {2}- .*\n)*/gm, ""))).toMatchObject({

@@ -49,6 +49,7 @@ describe("defaults", () => {
 			rtc: Date.UTC(2026, 0, 1),
 			logLevel: "warn",
 			trace: [],
+			traceFormat: "text",
 		});
 	});
 
@@ -117,7 +118,9 @@ describe("values", () => {
 				},
 			},
 		],
-		["trace", "mmio, ports,mmio", { trace: ["mmio", "ports"] }],
+		["trace", "mmio, ports,mmio", { trace: [{ category: "mmio" }, { category: "ports" }] }],
+		["trace", "ports:0x3f8+8", { trace: [{ category: "ports", range: { first: 0x3f8n, last: 0x3ffn } }] }],
+		["trace", "ports:0x3f8+8,ports", { trace: [{ category: "ports" }] }],
 	])("--%s %s", (name, text, expected) => {
 		expect(flags([name, text])).toMatchObject(expected);
 	});

@@ -1,20 +1,7 @@
-import { choice, path, words } from "../kinds.ts";
+import { choice, path } from "../kinds.ts";
 import { list, optional, required } from "../option.ts";
 import { symbolPlace } from "../symbols.ts";
-
-/** What `--trace` can show, one line per event. */
-export const TRACE_CATEGORIES = [
-	"exits",
-	"mmio",
-	"ports",
-	"slots",
-	"interrupts",
-	"resets",
-	"flash",
-	"fw-cfg",
-	"pci",
-] as const;
-export type TraceCategory = (typeof TRACE_CATEGORIES)[number];
+import { TRACE_ADDRESSES, TRACE_CATEGORIES, traceWishes } from "../trace.ts";
 
 export const reporting = [
 	required({
@@ -35,9 +22,22 @@ export const reporting = [
 	required({
 		key: "trace",
 		name: "trace",
-		kind: words(...TRACE_CATEGORIES),
+		kind: traceWishes,
 		default: "none",
-		help: `what to trace on standard error, separated by commas: ${TRACE_CATEGORIES.join(", ")}, or all`,
+		help: `what to trace, separated by commas: ${TRACE_CATEGORIES.join(", ")}, or all; CATEGORY:FIRST-LAST or CATEGORY:FIRST+BYTES only what has its address there: ${TRACE_ADDRESSES}`,
+	}),
+	required({
+		key: "traceFormat",
+		name: "trace-format",
+		kind: choice("text", "json"),
+		default: "text",
+		help: "traced events as text, or as lines of JSON",
+	}),
+	optional({
+		key: "traceFile",
+		name: "trace-file",
+		kind: path,
+		help: "write traced events to FILE instead of standard error",
 	}),
 	list({
 		key: "symbols",

@@ -7,6 +7,9 @@ import type { RomdControl } from "../../devices/pflash.ts";
 import type { Mmio, Ports } from "../board.ts";
 import { hex, type Trace, type TraceLine } from "../trace.ts";
 
+/** Bit 31 of port 0xcf8, and so of a configuration address. */
+const PCI_ENABLE = 0x80000000;
+
 /** The ports, saying every access where that is wanted. */
 export function tracedPorts(ports: RangeBus, say: TraceLine | undefined): Ports {
 	if (say === undefined) return ports;
@@ -14,11 +17,11 @@ export function tracedPorts(ports: RangeBus, say: TraceLine | undefined): Ports 
 	return {
 		read(port, size) {
 			const value = ports.read(port, size);
-			say(`in ${hex(port, 2)} -> ${hex(value, size)} (${name(port)})`);
+			say("in", { port: hex(port, 2), value: hex(value, size), device: name(port) }, port, port + size - 1);
 			return value;
 		},
 		write(port, size, value) {
-			say(`out ${hex(port, 2)} <- ${hex(value, size)} (${name(port)})`);
+			say("out", { port: hex(port, 2), value: hex(value, size), device: name(port) }, port, port + size - 1);
 			ports.write(port, size, value);
 		},
 	};
@@ -30,10 +33,14 @@ export function tracedMmio(mmio: MmioBus, nameAt: (address: number) => string, s
 	return {
 		dispatch(access: MmioAccess) {
 			const { physAddr, len, isWrite, data } = access;
-			const value = (): string => `0x${Buffer.from(data.slice(0, len)).reverse().toString("hex")}`;
-			if (isWrite) say(`write ${hex(physAddr, 4)} <- ${value()} (${nameAt(physAddr)})`);
+			const event = (): void => {
+				const value = `0x${Buffer.from(data.slice(0, len)).reverse().toString("hex")}`;
+				const fields = { gpa: hex(physAddr, 4), value, device: nameAt(physAddr) };
+				say(isWrite ? "write" : "read", fields, physAddr, physAddr + len - 1);
+			};
+			if (isWrite) event();
 			mmio.dispatch(access);
-			if (!isWrite) say(`read ${hex(physAddr, 4)} -> ${value()} (${nameAt(physAddr)})`);
+			if (!isWrite) event();
 		},
 	};
 }
@@ -53,13 +60,19 @@ class TracedPciBus extends PciBus {
 
 	override readConfig(devfn: number, offset: number, size: AccessSize): number {
 		const value = super.readConfig(devfn, offset, size);
-		this.say(`read ${pciName(devfn)} ${hex(offset, 1)} -> ${hex(value, size)}`);
+		this.access("read", devfn, offset, size, value);
 		return value;
 	}
 
 	override writeConfig(devfn: number, offset: number, size: AccessSize, value: number): void {
-		this.say(`write ${pciName(devfn)} ${hex(offset, 1)} <- ${hex(value, size)}`);
+		this.access("write", devfn, offset, size, value);
 		super.writeConfig(devfn, offset, size, value);
+	}
+
+	private access(event: string, devfn: number, offset: number, size: AccessSize, value: number): void {
+		const fields = { function: pciName(devfn), register: hex(offset, 1), value: hex(value, size) };
+		const address = PCI_ENABLE + devfn * 256 + offset;
+		this.say(event, fields, address, address + size - 1);
 	}
 }
 
@@ -85,7 +98,7 @@ class TracedFwCfg extends FwCfg {
 
 	override select(key: number): void {
 		super.select(key);
-		this.say?.(`select ${hex(key, 2)} ${this.nameOf(key)}, ${this.remaining} bytes`);
+		this.say?.("select", { key: hex(key, 2), name: this.nameOf(key), bytes: this.remaining }, key);
 	}
 
 	private nameOf(key: number): string {
@@ -103,11 +116,11 @@ export function tracedFlash(target: BusTarget, trace: Trace): BusTarget {
 		sizes: target.sizes,
 		read(offset, size) {
 			const value = target.read(offset, size);
-			say(`${target.name} read ${hex(offset, 3)} -> ${hex(value, size)}`);
+			say("read", { unit: target.name, offset: hex(offset, 3), value: hex(value, size) }, offset, offset + size - 1);
 			return value;
 		},
 		write(offset, size, value) {
-			say(`${target.name} write ${hex(offset, 3)} <- ${hex(value, size)}`);
+			say("write", { unit: target.name, offset: hex(offset, 3), value: hex(value, size) }, offset, offset + size - 1);
 			target.write(offset, size, value);
 		},
 	};
@@ -119,7 +132,7 @@ export function tracedRomd(name: string, romd: RomdControl, trace: Trace): RomdC
 	if (say === undefined) return romd;
 	return {
 		setDirect(on) {
-			say(`${name} ${on ? "array" : "command"} mode`);
+			say(on ? "array mode" : "command mode", { unit: name }, 0, Number.MAX_SAFE_INTEGER);
 			romd.setDirect(on);
 		},
 	};

@@ -34,6 +34,8 @@ export interface CoreImports {
 	readonly taskPriority: Callee;
 	/** `(state, entry of F.tx)` → 1 where a store to this page of a readonly slot faults. Asked only where F.refuses is not 0. */
 	readonly refuses: Callee;
+	/** `(state, bit of TRACED, number, address, value)`: what happened. Called only where F.tracing has the bit. */
+	readonly traced: Callee;
 	/** `(state)`: a page-table entry in a readonly slot did not take a bit; F.lostGpa and so on. Told only where F.hearsLostBits is not 0. */
 	readonly bitsLost: Callee;
 }
@@ -58,6 +60,7 @@ export class Core {
 			msr: m.import("msr", ["i32", "i32", "i32"], ["i32"]),
 			taskPriority: m.import("taskPriority", ["i32", "i32"], []),
 			refuses: m.import("refuses", ["i32", "i32"], ["i32"]),
+			traced: m.import("traced", ["i32", "i32", "i32", "i64", "i64"], []),
 			bitsLost: m.import("bitsLost", ["i32"], []),
 		};
 	}

@@ -1,7 +1,20 @@
 import { RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
 import { type Arg, type Ex, i32, i64, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
-import { ACCESS, ATTR, EXIT, F, GPRS, GUEST_DEBUG, PENDING, SEG, STATUS, segmentOffset } from "../layout.ts";
+import {
+	ACCESS,
+	ATTR,
+	EVENT,
+	EXIT,
+	F,
+	GPRS,
+	GUEST_DEBUG,
+	PENDING,
+	SEG,
+	STATUS,
+	segmentOffset,
+	TRACED,
+} from "../layout.ts";
 import { CR0, CR4, DR6, DR7, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import {
@@ -35,19 +48,6 @@ import {
 	type Stack,
 } from "./stack-frames.ts";
 import { NEW_TASK_FAULT, TASK_SOURCE } from "./tasks.ts";
-
-/** Where an interrupt comes from: it decides about rights, the error code's EXT bit and the error code itself. */
-export const EVENT = {
-	exception: 0,
-	/** Interrupt line or NMI. */
-	external: 1,
-	/** INT n: gate rights are checked; in virtual-8086 mode IOPL and the redirection map too. */
-	software: 2,
-	/** INT3 and INTO: gate rights are checked. */
-	trap: 3,
-	/** INT1: as an exception without error code. */
-	int1: 4,
-} as const;
 
 /** Second argument of INT's helper, as isa/families/interrupt.ts numbers it: INT n, INT3, INTO, INT1. */
 const HELPER_KINDS = [EVENT.software, EVENT.trap, EVENT.trap, EVENT.int1] as const;
@@ -446,6 +446,9 @@ function defineDeliver(core: Core): void {
 
 	core.define("deliverEvent", ["i32", "i32", "i32", "i32", "i32"], ["i32"], (f) => {
 		const [st, rec, vector, code, kind] = [f.param(0), f.param(1), f.param(2), f.param(3), f.param(4)];
+		f.if(F.tracing.of(st).and(TRACED.events).ne(0), () =>
+			f.call(core.imports.traced, st, TRACED.events, vector.or(kind.shl(8)), code.extU(), F.faultAddress.of(st)),
+		);
 		const debug = f.let(kind.eq(EVENT.int1).or(kind.eq(EVENT.exception).and(vector.eq(VECTOR.DB))));
 		const told = f.let(F.faultDr6.of(st));
 		f.if(kind.eq(EVENT.exception).and(vector.eq(VECTOR.PF)), () => F.cr2.set(f, st, F.faultAddress.of(st)));

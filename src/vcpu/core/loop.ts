@@ -23,6 +23,7 @@ import {
 	SEG,
 	STATUS,
 	segmentOffset,
+	TRACED,
 } from "../layout.ts";
 import { DR6, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
@@ -477,6 +478,10 @@ function defineRun(core: Core): void {
 					F.eflags.set(f, st, F.eflags.of(st).or(flags.and(EFLAGS.rf)));
 				});
 				f.br(next);
+			});
+			f.if(F.tracing.of(st).and(TRACED.instructions).ne(0), () => {
+				const isWanted = linear.geU(F.tracedFirst.of(st)).and(linear.leU(F.tracedLast.of(st)));
+				f.if(isWanted, () => f.call(core.imports.traced, st, TRACED.instructions, 0, linear, F.blockIp.of(st)));
 			});
 			F.replaying.set(f, st, 0);
 			F.readRecord.set(f, st, 0);

@@ -17,6 +17,7 @@ import {
 	STATUS,
 	TLB,
 	TLB_BYTES,
+	TRACED,
 	TX,
 	TX_SIZE,
 	WATCH_KIND,
@@ -56,6 +57,16 @@ export function defineMemory(core: Core): void {
 	defineFetch(core);
 }
 
+/** Tells of a page that was walked for the guest. */
+function traceMiss(core: Core, f: FunctionBuilder, st: Ex, access: Ex, linear: Ex): void {
+	const wanted = F.tracing
+		.of(st)
+		.and(TRACED.misses)
+		.ne(0)
+		.and(access.and(ACCESS.hypervisor | ACCESS.check).eqz());
+	f.if(wanted, () => f.call(core.imports.traced, st, TRACED.misses, access, linear, F.walkGpa.of(st)));
+}
+
 /** `gvaToTlb(state, linear, length ≤ 65536, access)` → 0 with F.tx filled, or stopHere with the fault pending. */
 function defineGvaToTlb(core: Core): void {
 	core.define("gvaToTlb", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
@@ -71,6 +82,7 @@ function defineGvaToTlb(core: Core): void {
 			f.set(part, bytesUntilPageEnd(linear));
 			f.if(part.gtU(left), () => f.set(part, left));
 			f.check(call(core.fn("walk"), st, linear, access));
+			traceMiss(core, f, st, access, linear);
 			const entry = f.let(st.add(count.mul(TX_SIZE)).add(F.tx.offset));
 			TX.gpa.set(f, entry, F.walkGpa.of(st));
 			TX.length.set(f, entry, part);
@@ -596,6 +608,7 @@ function defineFetch(core: Core): void {
 		const access = f.let(call(core.fn("accessRights"), st, ACCESS.fetch));
 		F.walkRecord.set(f, st, 0);
 		f.if(call(core.fn("walk"), st, linear, access), () => f.return(0));
+		traceMiss(core, f, st, access, linear);
 		const gpa = f.let(F.walkGpa.of(st));
 		const slot = f.let(call(core.fn("slotFind"), st, gpa));
 		const host = f.local("i32", 0);

@@ -13,6 +13,7 @@ import {
 	segmentOffset,
 	TLB_BYTES,
 	TLB_TABLE,
+	TRACED,
 } from "../layout.ts";
 import { CR0, CR4, EFER, EFLAGS, XCR0_AVX } from "./control-bits.ts";
 import type { Core } from "./core.ts";
@@ -178,7 +179,15 @@ export function defineMode(core: Core): void {
 		const stops = F.stopCount.of(st).ne(0).mul(BREAK_DEBUGGER);
 		const watches = F.watchCount.of(st).ne(0).mul(BREAK_DEBUGGER);
 		F.breakControl.set(f, st, control.or(watches));
-		F.stepped.set(f, st, control.and(0xff).or(F.guestDebug.of(st).and(GUEST_DEBUG.singleStep)).or(stops));
+		F.stepped.set(
+			f,
+			st,
+			control
+				.and(0xff)
+				.or(F.guestDebug.of(st).and(GUEST_DEBUG.singleStep))
+				.or(stops)
+				.or(F.tracing.of(st).and(TRACED.instructions | TRACED.misses)),
+		);
 		const watched = f.let(control.and(0xff).ne(0));
 		const fillable = f.let(aligned.or(watched).eqz());
 		F.fillable.set(f, st, fillable);
