@@ -25,7 +25,8 @@ export function readElfSymbols(file: SymbolFile, module: string): ImageContents 
 	}));
 	const segments = elf.segments.map(({ virtual, size }) => ({ first: virtual, end: virtual + size }));
 	const extents = extentsOf(sections.length > 0 ? sections : segments);
-	const symbols = new SymbolTable(readSymbols(elf, addressOf));
+	const { entries, numbers } = readSymbols(elf, addressOf);
+	const symbols = new SymbolTable(entries, numbers);
 	const covers = (address: bigint): boolean => extents.some(({ first, end }) => address >= first && address < end);
 	const bytes = (name: string): Bytes | undefined => {
 		const section = elf.debug(name);
@@ -61,8 +62,27 @@ export function readElfSymbols(file: SymbolFile, module: string): ImageContents 
 		physical: elf.segments
 			.filter(({ virtual, physical, size }) => virtual !== physical && size > 0n)
 			.map(({ virtual, physical, size }) => ({ first: physical, end: physical + size, add: virtual - physical })),
+		bytes: (address, size) => bytesAt(elf, address, size),
 		code: loaded.find(({ isCode, name }) => isCode && name === ".text")?.address,
 	};
+}
+
+/** Bytes of a loaded section, from the file as it is now. */
+function bytesAt(elf: ElfFile, address: bigint, size: number): Uint8Array | undefined {
+	const home = elf.sections.find(
+		(each) =>
+			each.isLoaded &&
+			each.type !== SHT.nobits &&
+			address >= each.address &&
+			address + BigInt(size) <= each.address + BigInt(each.size),
+	);
+	if (home === undefined || size < 0) return undefined;
+	const file = elf.file.again();
+	try {
+		return file.read(home.offset + Number(address - home.address), size, `its section ${home.name}`).data;
+	} finally {
+		file.close();
+	}
 }
 
 /** Where the sections of a file that is not linked yet lie: one behind the other, code first. */
@@ -80,22 +100,26 @@ function placed(elf: ElfFile): ReadonlyMap<number, bigint> {
 	return places;
 }
 
-function readSymbols(elf: ElfFile, addressOf: (section: ElfSection) => bigint): SymbolEntry[] {
+function readSymbols(
+	elf: ElfFile,
+	addressOf: (section: ElfSection) => bigint,
+): { entries: SymbolEntry[]; numbers: SymbolEntry[] } {
 	const section =
 		elf.sections.find(({ type, size }) => type === SHT.symtab && size > 0) ??
 		elf.sections.find(({ type }) => type === SHT.dynsym);
 	const table = elf.bytes(section);
-	if (section === undefined || table === undefined) return [];
+	const entries: SymbolEntry[] = [];
+	const numbers: SymbolEntry[] = [];
+	if (section === undefined || table === undefined) return { entries, numbers };
 	const strings = elf.bytes(elf.sections[section.link]);
 	const wide = elf.wordSize === 8;
 	const stride = Math.max(section.entrySize, wide ? 24 : 16);
-	const entries: SymbolEntry[] = [];
 	for (let at = stride; at + stride <= table.size; at += stride) {
 		const info = table.u8(at + (wide ? 4 : 12));
 		const home = table.u16(at + (wide ? 6 : 14));
 		const type = info & 15;
 		const isCode = type === STT.function || type === STT.indirect;
-		if (home === 0 || home === SHN_ABSOLUTE || (!isCode && type !== STT.none && type !== STT.object)) continue;
+		if (home === 0 || (!isCode && type !== STT.none && type !== STT.object)) continue;
 		const nameAt = table.u32(at);
 		const name = nameAt === 0 ? "" : (strings?.text(nameAt) ?? "");
 		// Labels that assemblers and compilers make for themselves say nothing.
@@ -105,9 +129,10 @@ function readSymbols(elf: ElfFile, addressOf: (section: ElfSection) => bigint): 
 		if (owner !== undefined && !owner.isLoaded) continue;
 		if (owner !== undefined && elf.type === ET.relocatable) address += addressOf(owner);
 		const size = Number(table.word(at + (wide ? 16 : 8), elf.wordSize));
-		entries.push({ address, size, name, rank: rankOf(info >> 4, isCode, type) });
+		const list = home === SHN_ABSOLUTE ? numbers : entries;
+		list.push({ address, size, name, rank: rankOf(info >> 4, isCode, type) });
 	}
-	return entries;
+	return { entries, numbers };
 }
 
 function rankOf(binding: number, isCode: boolean, type: number): number {

@@ -6,6 +6,7 @@ import type { GuestView } from "./guest-view.ts";
 import { LinuxKernel } from "./linux-kernel.ts";
 import { fitted, loadSymbols } from "./load-symbols.ts";
 import { codeOf } from "./pe-symbols.ts";
+import { Seabios } from "./seabios.ts";
 import { SymbolImage } from "./symbol-image.ts";
 import { SymbolTable } from "./symbol-table.ts";
 import type { MemoryReader, Place, Symbols, UnwindRegisters } from "./symbols.ts";
@@ -35,7 +36,7 @@ interface Loaded {
 	readonly image: SymbolImage;
 	readonly hasAddress: boolean;
 	/** It moves by itself. */
-	readonly linux: LinuxKernel | undefined;
+	readonly mover: LinuxKernel | Seabios | undefined;
 }
 
 const WHAT = "--symbols";
@@ -76,8 +77,10 @@ export class GuestSymbols implements Symbols {
 	/** What may know an address, the user's own files first. */
 	private *images(address: bigint): Generator<SymbolImage> {
 		this.loaded ??= this.load();
-		for (const { image, linux } of this.loaded) {
-			yield linux === undefined ? image : image.moved(linux.bias(this.parts.view()));
+		for (const { image, mover } of this.loaded) {
+			if (mover instanceof LinuxKernel) yield image.moved(mover.bias(this.parts.view()));
+			else if (mover instanceof Seabios) yield* mover.images(address, this.parts.view().read);
+			else yield image;
 		}
 		if (!this.parts.mayHaveUefi) return;
 		this.uefi ??= new UefiModules(this.parts.view());
@@ -86,32 +89,23 @@ export class GuestSymbols implements Symbols {
 	}
 
 	private load(): Loaded[] {
-		const loaded = this.files.flatMap(({ path, address }): Loaded[] => {
-			const image = this.tried(path, address, this.parts.problem);
-			return image === undefined ? [] : [this.placed(image, address !== undefined)];
-		});
-		const { kernel } = this.parts;
-		const own = kernel === undefined ? undefined : this.tried(kernel, undefined, () => {});
-		return own === undefined ? loaded : [...loaded, this.placed(own, false)];
+		const { kernel, problem } = this.parts;
+		const loaded = this.files.map(({ path, address }) => this.loadedFrom(path, address, problem));
+		const own = kernel === undefined ? undefined : this.loadedFrom(kernel, undefined, () => {});
+		return [...loaded, own].filter((each) => each !== undefined);
 	}
 
-	private placed(image: SymbolImage, hasAddress: boolean): Loaded {
-		const linux = !hasAddress && LinuxKernel.matches(image.contents) ? new LinuxKernel(image.contents) : undefined;
-		return { image, hasAddress, linux };
-	}
-
-	private tried(
+	private loadedFrom(
 		path: string,
 		address: bigint | undefined,
 		problem: (message: string) => void,
-	): SymbolImage | undefined {
-		try {
-			return loadSymbols(path, { address, what: WHAT });
-		} catch (error) {
-			if (!(error instanceof UserError)) throw error;
-			problem(error.message);
-			return undefined;
-		}
+	): Loaded | undefined {
+		return tried(problem, () => {
+			const image = loadSymbols(path, { address, what: WHAT });
+			const hasAddress = address !== undefined;
+			const mover = hasAddress ? undefined : moverOf(image, path);
+			return { image, hasAddress, mover };
+		});
 	}
 
 	/**
@@ -132,12 +126,28 @@ export class GuestSymbols implements Symbols {
 			const named = this.loaded?.find((each) => !each.hasAddress && each.image.contents.module === module.name)?.image;
 			const files = this.builds.flatMap((build) => build.filesOf(module.name, module.debug?.path));
 			let found = named;
-			for (const file of files) found ??= this.tried(file, undefined, this.parts.problem);
+			for (const file of files) found ??= tried(this.parts.problem, () => loadSymbols(file, { what: WHAT }));
 			const own = new SymbolImage(bare, 0n);
 			images = found === undefined ? [own] : [fitted(found, bare), own];
 			this.modules.set(module, images);
 		}
 		return images;
+	}
+}
+
+function moverOf(image: SymbolImage, path: string): LinuxKernel | Seabios | undefined {
+	if (LinuxKernel.matches(image.contents)) return new LinuxKernel(image.contents);
+	return Seabios.matches(image) ? new Seabios(image, path) : undefined;
+}
+
+/** What an action gives; where a file is no use `problem` is told, and that is all. */
+function tried<T>(problem: (message: string) => void, action: () => T): T | undefined {
+	try {
+		return action();
+	} catch (error) {
+		if (!(error instanceof UserError)) throw error;
+		problem(error.message);
+		return undefined;
 	}
 }
 

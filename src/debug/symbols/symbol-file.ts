@@ -12,11 +12,13 @@ const MOST = 2 ** 30;
 export class SymbolFile {
 	readonly path: string;
 	readonly size: number;
+	private readonly what: string;
 	private readonly descriptor: number;
 
 	/** @throws UserError for a file that is missing, not accessible or no regular file. */
 	constructor(path: string, what: string) {
 		this.path = path;
+		this.what = what;
 		try {
 			// A pipe without a writer would wait for ever.
 			this.descriptor = openSync(path, NONBLOCKING_READ);
@@ -42,6 +44,11 @@ export class SymbolFile {
 			done += read;
 		}
 		return new Bytes(bytes, what);
+	}
+
+	/** The same file, opened once more. */
+	again(): SymbolFile {
+		return new SymbolFile(this.path, this.what);
 	}
 
 	/** All of a file of text. */

@@ -21,6 +21,8 @@ export interface ImageContents {
 	readonly frames?: CallFrames | undefined;
 	/** Where parts of the image lie before paging is on: physical addresses, and what to add for the linked ones. */
 	readonly physical?: readonly (Extent & { readonly add: bigint })[];
+	/** What the image has at an address when nothing has changed it; undefined where the file does not have all of it. */
+	readonly bytes?: ((address: bigint, size: number) => Uint8Array | undefined) | undefined;
 	/** Address of the code section as linked: what tools that convert an image keep together. */
 	readonly code?: bigint | undefined;
 }

@@ -23,8 +23,11 @@ const OUTER = 64;
 /** The symbols of a file, by address. */
 export class SymbolTable {
 	private readonly entries: readonly SymbolEntry[];
+	private readonly numbers: readonly SymbolEntry[];
 
-	constructor(entries: SymbolEntry[]) {
+	/** @param numbers symbols that stand for a number, which may be no address: they are found by name only */
+	constructor(entries: SymbolEntry[], numbers: readonly SymbolEntry[] = []) {
+		this.numbers = numbers;
 		const order = (a: SymbolEntry, b: SymbolEntry): number =>
 			a.address < b.address ? -1 : a.address > b.address ? 1 : b.rank - a.rank;
 		this.entries = entries.sort(order);
@@ -45,7 +48,7 @@ export class SymbolTable {
 	/** By name; the first that {@link RANK} prefers. */
 	named(name: string): SymbolEntry | undefined {
 		let best: SymbolEntry | undefined;
-		for (const entry of this.entries) {
+		for (const entry of [...this.entries, ...this.numbers]) {
 			if (entry.name === name && (best === undefined || entry.rank < best.rank)) best = entry;
 		}
 		return best;

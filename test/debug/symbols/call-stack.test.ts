@@ -8,6 +8,7 @@ import type { GuestView, StackRegisters } from "../../../src/debug/symbols/guest
 import { loadSymbols } from "../../../src/debug/symbols/load-symbols.ts";
 import type { Frame, MemoryReader } from "../../../src/debug/symbols/symbols.ts";
 import { Machine, machineConfig, nullSink, type OptionTexts, silentLogger } from "../../../src/index.ts";
+import { describeWith } from "../../support/guest-files.ts";
 import { run, testWith, workFolder } from "./toolchain.ts";
 
 const folder = workFolder();
@@ -82,28 +83,27 @@ async function stackOf(bits: 32 | 64, ...words: readonly string[]): Promise<{ fr
 
 const EXPECTED = ["inner", "middle", "outer", "_start"];
 
-describe.each([32, 64] as const)("the call stack of %i-bit code", (bits) => {
-	testWith("gcc")("follows frame pointers, and needs no symbols for that", async () => {
-		const { frames, bare } = await stackOf(bits, "-O0", "-fno-asynchronous-unwind-tables");
-		expect(names(frames).slice(0, 4)).toEqual(EXPECTED);
-		expect(ways(frames).slice(0, 4)).toEqual(["exact", "frame-pointer", "frame-pointer", "frame-pointer"]);
-		expect(bare.slice(0, 4).map(({ address }) => address)).toEqual(frames.slice(0, 4).map(({ address }) => address));
-	});
+describeWith(["gcc"], "the call stack", () => {
+	describe.each([32, 64] as const)("of %i-bit code", (bits) => {
+		test("follows frame pointers, and needs no symbols for that", async () => {
+			const { frames, bare } = await stackOf(bits, "-O0", "-fno-asynchronous-unwind-tables");
+			expect(names(frames).slice(0, 4)).toEqual(EXPECTED);
+			expect(ways(frames).slice(0, 4)).toEqual(["exact", "frame-pointer", "frame-pointer", "frame-pointer"]);
+			expect(bare.slice(0, 4).map(({ address }) => address)).toEqual(frames.slice(0, 4).map(({ address }) => address));
+		});
 
-	testWith("gcc")(
-		"follows unwind tables in code without frame pointers, to its end, and names the lines of the calls",
-		async () => {
+		test("follows unwind tables in code without frame pointers, to its end, and names the lines of the calls", async () => {
 			const { frames } = await stackOf(bits, "-O2", "-g", "-fomit-frame-pointer");
 			expect(names(frames).slice(0, 4)).toEqual(EXPECTED);
 			expect(ways(frames).slice(0, 4)).toEqual(["exact", "cfi", "cfi", "cfi"]);
 			expect(frames.slice(0, 4).map(({ place }) => place?.line)).toEqual([8, 13, 20, 26]);
-		},
-	);
+		});
 
-	testWith("gcc")("finds return addresses on the stack where there is nothing else, and says so", async () => {
-		const { frames } = await stackOf(bits, "-O2", "-fomit-frame-pointer", "-fno-asynchronous-unwind-tables");
-		expect(names(frames).slice(0, 4)).toEqual(EXPECTED);
-		expect(ways(frames).slice(0, 4)).toEqual(["exact", "scan", "scan", "scan"]);
+		test("finds return addresses on the stack where there is nothing else, and says so", async () => {
+			const { frames } = await stackOf(bits, "-O2", "-fomit-frame-pointer", "-fno-asynchronous-unwind-tables");
+			expect(names(frames).slice(0, 4)).toEqual(EXPECTED);
+			expect(ways(frames).slice(0, 4)).toEqual(["exact", "scan", "scan", "scan"]);
+		});
 	});
 });
 

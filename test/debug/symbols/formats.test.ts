@@ -6,8 +6,9 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { UserError } from "../../../src/base/errors.ts";
 import { loadSymbols } from "../../../src/debug/symbols/load-symbols.ts";
 import { placeText, type Symbols } from "../../../src/debug/symbols/symbols.ts";
+import { provided } from "../../support/guest-files.ts";
 import { buildPe } from "./pe-builder.ts";
-import { hasTools, run, testWith, workFolder, writeProgram } from "./toolchain.ts";
+import { run, testWith, workFolder, writeProgram } from "./toolchain.ts";
 
 const folder = workFolder();
 const FREE = ["-nostdlib", "-ffreestanding", "-fcf-protection=none", "-Wl,--build-id=none", "-static"] as const;
@@ -31,7 +32,7 @@ function addresses(path: string): ReadonlyMap<string, bigint> {
 }
 
 beforeAll(() => {
-	if (!hasTools("gcc", "ld")) return;
+	if (provided("gcc") === undefined) return;
 	writeProgram(folder);
 	const sections = ["-ffunction-sections", "-Wl,-Map=plain.map", "-g", "-O0"];
 	run(folder, "gcc", ...FREE, ...sections, "main.c", "sub/other.c", "-o", "plain.elf");
@@ -73,7 +74,7 @@ ffffffff82400000 B _end
 		expect(says(symbols, 0xc1000011n)).toBe("small!next+0x1");
 	});
 
-	testWith("gcc", "nm")("what nm prints agrees with the ELF file, however nm is asked", () => {
+	testWith("gcc")("what nm prints agrees with the ELF file, however nm is asked", () => {
 		const elf = loadSymbols(join(folder, "plain.elf"));
 		for (const words of [[], ["-n"], ["-S"], ["-l"], ["-P"], ["-g"]]) {
 			const text = run(folder, "nm", ...words, "plain.elf");
@@ -91,11 +92,7 @@ ffffffff82400000 B _end
 });
 
 describe("maps of linkers and assemblers", () => {
-	testWith(
-		"gcc",
-		"ld",
-		"nm",
-	)("GNU ld's has global functions, static ones where each has its section, and no absent ones", () => {
+	testWith("gcc")("GNU ld's has global functions, static ones where each has its section, and no absent ones", () => {
 		const symbols = loadSymbols(join(folder, "plain.map"));
 		const all = addresses("plain.elf");
 		for (const name of ["_start", "middle", "leaf", "other"]) {
@@ -190,12 +187,7 @@ Silent (Fixed Flash Address, BaseAddress=0x00fffe0000, EntryPoint=0x00fffe0300)
 describe("PE images", () => {
 	const base = 0x40_0000n;
 
-	testWith(
-		"gcc",
-		"ld",
-		"nm",
-		"objdump",
-	)("with COFF symbols, DWARF lines and exports agree with nm and the source", () => {
+	testWith("gcc")("with COFF symbols, DWARF lines and exports agree with nm and the source", () => {
 		run(folder, "gcc", "-g", "-O0", "-c", "-ffreestanding", "-fno-pic", ...NO_TABLES, "main.c", "-o", "pe.o");
 		run(folder, "gcc", "-g", "-O0", "-c", "-ffreestanding", "-fno-pic", ...NO_TABLES, "sub/other.c", "-o", "pe2.o");
 		const link = ["-m", "i386pep", "--subsystem", "10", "--image-base", "0x400000", "-e", "_start", "pe.o", "pe2.o"];
@@ -211,11 +203,7 @@ describe("PE images", () => {
 		expect(exported.at(all.get("middle")!)).toMatchObject({ symbol: "middle", offset: 0 });
 	});
 
-	testWith(
-		"gcc",
-		"ld",
-		"nm",
-	)("without symbols take those of the .debug file beside them, wherever its code is", () => {
+	testWith("gcc")("without symbols take those of the .debug file beside them, wherever its code is", () => {
 		mkdirSync(join(folder, "edk2"));
 		run(folder, "gcc", ...FREE, "-g", "-O0", "-Wl,-Ttext=0x240", "main.c", "sub/other.c", "-o", "edk2/Thing.debug");
 		const path = write("edk2/0123.efi", buildPe({ base, path: "/build/X64/Thing/DEBUG/Thing.dll" }));
@@ -300,7 +288,7 @@ describe("what is no file of symbols", () => {
 		];
 	};
 
-	testWith("gcc", "ld")("files with bytes changed, cut short or repeated give symbols or one error", () => {
+	testWith("gcc")("files with bytes changed, cut short or repeated give symbols or one error", () => {
 		const files = seeds();
 		fc.assert(
 			fc.property(
@@ -318,7 +306,7 @@ describe("what is no file of symbols", () => {
 		);
 	});
 
-	testWith("gcc", "ld")("every byte of the headers and tables of an ELF file may be anything", () => {
+	testWith("gcc")("every byte of the headers and tables of an ELF file may be anything", () => {
 		const bytes = readFileSync(join(folder, "plain.elf"));
 		for (const value of [0, 0xff, 0x80, 0x7f]) {
 			for (let at = 4; at < 64; at++) {

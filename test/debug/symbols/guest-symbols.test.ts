@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { UserError } from "../../../src/base/errors.ts";
@@ -122,6 +122,62 @@ describe("the sources that a user names", () => {
 		);
 		const { symbols } = create({ sources: paths.map((path) => ({ path })) });
 		expect([says(symbols, 0x10_0000n), says(symbols, 0x20_0000n)]).toEqual(["0!first", "1!other"]);
+	});
+});
+
+/** What SeaBIOS's linker scripts do, in small. */
+const ROM_SCRIPT = `SECTIONS {
+	code32flat_start = 0xe0000;
+	code32init_start = 0xe1000;
+	. = 0xe1000;
+	.text : { *(.text.middle .text.leaf .text.other) code32init_end = ABSOLUTE(.); . = 0x2000; *(.text*) *(.data*) *(.bss*) *(COMMON) }
+	/DISCARD/ : { *(.eh_frame*) *(.comment) *(.note*) }
+}
+`;
+
+describeWith(["gcc"], "a build of SeaBIOS", () => {
+	const free = [
+		"-m32",
+		"-nostdlib",
+		"-ffreestanding",
+		"-fcf-protection=none",
+		"-fno-pic",
+		"-no-pie",
+		"-static",
+		"-g",
+		"-O1",
+	];
+	const link = ["-ffunction-sections", "-Wl,--build-id=none", "main.c", "sub/other.c"];
+	const high = 0x6f0_0000n;
+
+	test("is known where it was linked, in the ROM below 4 GiB, in the segment F000, and where it moved itself", () => {
+		writeProgram(folder);
+		write("rom.lds", ROM_SCRIPT);
+		run(folder, "gcc", ...free, ...link, "-Wl,-T,rom.lds", "-o", "rom.o");
+		run(folder, "gcc", ...free, ...link, "-Wl,-Ttext=0x6a60", "-o", "rom16.o");
+		const addressOf = (file: string, name: string): bigint =>
+			BigInt(`0x${new RegExp(`^(\\S+) [Tt] ${name}$`, "m").exec(run(folder, "nm", file))?.[1]}`);
+		run(folder, "objcopy", "-O", "binary", "-j", ".text", "rom.o", "rom.bin");
+		const memory = new SparseMemory();
+		const code = readFileSync(join(folder, "rom.bin")).subarray(0, 0x200);
+		// As relocation leaves it: some words differ.
+		for (let at = 7; at < code.length; at += 48) code[at] = code[at]! ^ 0x5a;
+		memory.write(high + 0xe1000n, code);
+		const view = (): GuestView => memory.view();
+		const { symbols, problems } = create({ sources: [{ path: join(folder, "rom.o") }], view });
+		for (const name of ["middle", "leaf", "other"]) {
+			const linked = addressOf("rom.o", name);
+			const place = symbols.at(linked + 1n);
+			expect(place).toMatchObject({ module: "rom", symbol: name, offset: 1 });
+			expect(place?.line).toBeGreaterThan(0);
+			expect(symbols.at(0xfff0_0000n + linked + 1n), `${name} in the ROM`).toEqual(place);
+			expect(symbols.at(high + linked + 1n), `${name} at the end of RAM`).toEqual(place);
+		}
+		const entry = 0xf_0000n + addressOf("rom16.o", "_start");
+		expect(symbols.at(entry)).toMatchObject({ module: "rom16", symbol: "_start", offset: 0 });
+		memory.write(high + 0xe1000n, new Uint8Array(0x200).fill(0x90));
+		expect(symbols.at(high + addressOf("rom.o", "leaf"))).toBeUndefined();
+		expect(problems).toEqual([]);
 	});
 });
 

@@ -3,15 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, test } from "vitest";
+import { describeWith, type ProvidedName } from "../../support/guest-files.ts";
 
-/** Whether programs answer; where CI asks for them they must, and the test fails with what is missing. */
-export const hasTools = (...programs: readonly string[]): boolean =>
-	process.env["CI"] === "true" ||
-	programs.every((program) => spawnSync(program, ["--version"], { stdio: "ignore" }).status === 0);
-
-/** A test that needs programs of binutils, GCC or NASM. */
-export const testWith = (...programs: readonly string[]): typeof test =>
-	test.skipIf(!hasTools(...programs)) as typeof test;
+/** A test that needs tools; what has them is a package, as for {@link describeWith}. GCC's brings binutils. */
+export function testWith(...names: readonly ProvidedName[]): (title: string, body: () => void | Promise<void>) => void {
+	return (title, body) => describeWith(names, "by tools of the host", () => test(title, body));
+}
 
 /** Runs a program that must succeed. @returns what it prints */
 export function run(folder: string, program: string, ...words: readonly string[]): string {
