@@ -4,8 +4,8 @@ import { run } from "../debug/symbols/toolchain.ts";
 
 const SOURCES = fileURLToPath(new URL("../debug/rom-writes/firmware/", import.meta.url));
 
-/** What builds it. */
-export const FIRMWARE_TOOLS = ["gcc", "ld", "objcopy"] as const;
+/** What builds it: GCC's package brings binutils. */
+export const FIRMWARE_TOOLS = ["gcc"] as const;
 
 /** Builds the firmware that stores to its own ROM, in `folder`: a ROM image, and the ELF file with its symbols. */
 export function buildFirmware(folder: string): { readonly bios: string; readonly symbols: string } {
