@@ -67,8 +67,8 @@ const NODES: Readonly<Record<number, Readonly<Record<number, NodeText>>>> = {
 		6: (b) => `I2O(${h(u32At(b, 0))})`,
 		10: (b) => VENDOR_MESSAGING[guidAt(b, 0)] ?? `VenMsg(${guidText(b, 0)}${data(b.subarray(16))})`,
 		11: (b) => `MAC(${hex(b.subarray(0, u8At(b, 32) <= 1 ? 6 : 32)).toUpperCase()},${h(u8At(b, 32))})`,
-		12: (b) => `IPv4(${[...b.subarray(4, 8)].join(".")})`,
-		13: (b) => `IPv6(${ipv6(b.subarray(16, 32))})`,
+		12: ipv4Node,
+		13: ipv6Node,
 		14: (b) =>
 			`Uart(${u64At(b, 4) || "DEFAULT"},${u8At(b, 12) || "DEFAULT"},${PARITIES[u8At(b, 13)] ?? u8At(b, 13)},${STOP_BITS[u8At(b, 14)] ?? u8At(b, 14)})`,
 		15: (b) => `UsbClass(${[u16At(b, 0), u16At(b, 2), u8At(b, 4), u8At(b, 5), u8At(b, 6)].map(h).join(",")})`,
@@ -140,6 +140,32 @@ function words(bytes: Uint8Array): readonly number[] {
 	return Array.from({ length: bytes.length >>> 2 }, (_, i) => u32At(bytes, 4 * i));
 }
 
+const ipv4 = (bytes: Uint8Array): string => [...bytes].join(".");
+const protocol = (value: number): string => ({ 6: "TCP", 17: "UDP" })[value] ?? h(value);
+
+/** Remote address, protocol, where the local one is from, local address, gateway, mask; a short node ends before the gateway. */
+function ipv4Node(bytes: Uint8Array): string {
+	const origin = u8At(bytes, 14) === 0 ? "DHCP" : "Static";
+	const rest = bytes.length < 23 ? [] : [ipv4(bytes.subarray(15, 19)), ipv4(bytes.subarray(19, 23))];
+	const parts = [ipv4(bytes.subarray(4, 8)), protocol(u16At(bytes, 12)), origin, ipv4(bytes.subarray(0, 4)), ...rest];
+	return `IPv4(${parts.join(",")})`;
+}
+
+const IPV6_ORIGINS = ["Static", "StatelessAutoConfigure", "StatefulAutoConfigure"];
+
+function ipv6Node(bytes: Uint8Array): string {
+	const origin = IPV6_ORIGINS[u8At(bytes, 38)] ?? h(u8At(bytes, 38));
+	const rest = bytes.length < 56 ? [] : [ipv6(bytes.subarray(40, 56)), String(u8At(bytes, 39))];
+	const parts = [
+		ipv6(bytes.subarray(16, 32)),
+		protocol(u16At(bytes, 36)),
+		origin,
+		ipv6(bytes.subarray(0, 16)),
+		...rest,
+	];
+	return `IPv6(${parts.join(",")})`;
+}
+
 function ipv6(bytes: Uint8Array): string {
 	const fields = Array.from({ length: 8 }, (_, i) => ((u8At(bytes, 2 * i) << 8) | u8At(bytes, 2 * i + 1)).toString(16));
 	return fields.join(":");
@@ -149,7 +175,7 @@ function ipList(bytes: Uint8Array): string {
 	const six = u8At(bytes, 0) === 1;
 	const addresses: string[] = [];
 	for (let at = 1; at + 16 <= bytes.length; at += 16) {
-		addresses.push(six ? ipv6(bytes.subarray(at, at + 16)) : [...bytes.subarray(at, at + 4)].join("."));
+		addresses.push(six ? ipv6(bytes.subarray(at, at + 16)) : ipv4(bytes.subarray(at, at + 4)));
 	}
 	return addresses.join(",");
 }

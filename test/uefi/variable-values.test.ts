@@ -42,7 +42,7 @@ describe("device paths", () => {
 		],
 		["Sata(0x0,0xFFFF,0x0)", [node(3, 18, u16(0), u16(0xffff), u16(0))]],
 		[
-			"MAC(525400123456,0x1)/IPv4(0.0.0.0)",
+			"MAC(525400123456,0x1)/IPv4(0.0.0.0,0x0,DHCP,0.0.0.0,0.0.0.0,0.0.0.0)",
 			[node(3, 11, fromHex("525400123456")!, new Uint8Array(26), u8(1)), node(3, 12, new Uint8Array(23))],
 		],
 		[

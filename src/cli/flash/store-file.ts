@@ -1,4 +1,6 @@
+import { accessSync, constants } from "node:fs";
 import { UserError } from "../../base/errors.ts";
+import { fileProblem } from "../../base/file-problem.ts";
 import { FlashFile } from "../../host/flash-file.ts";
 import { interruptedWrite, parseFtw } from "../../uefi/ftw.ts";
 import { type FirmwareImage, parseImage } from "../../uefi/image.ts";
@@ -18,6 +20,7 @@ interface Write {
  * is not possible nothing is written. Then each write reaches the file as a whole before the next one begins.
  */
 export function editStore<Result>(file: string, edit: (writer: VariableWriter, place: PlacedStore) => Result): Result {
+	checkWritable(file);
 	let refused: string | undefined;
 	const failed = (problem: string): void => {
 		refused = problem;
@@ -42,6 +45,15 @@ export function editStore<Result>(file: string, edit: (writer: VariableWriter, p
 	}
 	if (refused !== undefined) throw new UserError(refused);
 	return result;
+}
+
+/** A run can go without writing to its flash, and is told so; a change of variables cannot. */
+function checkWritable(file: string): void {
+	try {
+		accessSync(file, constants.W_OK);
+	} catch (error) {
+		throw new UserError(`${WHAT}: ${file} ${fileProblem(error)}`);
+	}
 }
 
 /** What the firmware will put into the store at its next start would undo every change. */
