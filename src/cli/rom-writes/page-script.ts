@@ -195,7 +195,7 @@ const COLUMNS = [
 	["#", (row) => row.number, "number"],
 	["Count", (row) => row.count, "number"],
 	["Address", (row) => row.low, ""],
-	["Value → ROM holds", (row) => row.value, ""],
+	["Value → there", (row) => row.value, ""],
 	["Where", (row) => row.place || row.at, ""],
 	["Instruction", (row) => row.instruction, ""],
 	["First", (row) => row.first, "number"],
@@ -276,15 +276,16 @@ const cut = (value) => value.length > 26 ? value.slice(0, 25) + "…" : value;
 function detail(row) {
 	const stacks = row.stacks.map((stack, n) => [
 		n > 0 ? make("p", { class: "sub" }, "from " + stack.since + " on:") : "",
-		make("ol", {}, stack.frames.map((frame) => make("li", {}, frame.name && [make("b", {}, frame.name), " "], frame.line && [frame.line, " "], make("code", { class: "sub", title: frame.text }, frame.address), frame.how === "scan" ? make("span", { class: "sub" }, " looks like a return address") : "")))]);
-	const samples = make("table", {}, make("tr", {}, ["Address", "Value", "ROM holds", "Bytes", "Time"].map((name) => make("th", {}, name))),
+		make("ol", {}, stack.frames.map((frame) => make("li", {}, frame.how === "scan" && make("span", { class: "sub" }, "? "), frame.name && [make("b", {}, frame.name), " "], frame.line && [frame.line, " "], make("code", { class: "sub", title: frame.text }, frame.address))))]);
+	const doubtful = row.stacks.some(({ frames }) => frames.some(({ how }) => how === "scan"));
+	const samples = make("table", {}, make("tr", {}, ["Address", "Value", "There", "Bytes", "Time"].map((name) => make("th", {}, name))),
 		row.samples.map((sample) => make("tr", {}, make("td", {}, make("code", {}, sample.gpa)), make("td", {}, make("code", { class: "value" }, cut(sample.value))), make("td", {}, make("code", {}, cut(sample.old))), make("td", {}, String(sample.size)), make("td", {}, sample.time))));
 	const facts = [
 		["Instruction", make("code", { class: "asm" }, row.whole)], ["Bytes of code", make("code", {}, row.code)], ["Mode", row.mode + ", processor " + row.cpu],
 		["First", row.firstText + ", after " + row.firstInstructions], ["Last", row.lastText + ", after " + row.lastInstructions], ["In all", plural(row.bytes, "byte")],
 	];
 	return make("tr", { class: "detail" }, make("td", { colspan: COLUMNS.length }, make("div", { class: "columns" },
-		make("section", {}, make("h3", {}, "Call stack"), stacks.length ? stacks : make("p", { class: "sub" }, row.place || "none was found"), row.stacksLeftOut ? make("p", { class: "sub" }, "and other ways") : ""),
+		make("section", {}, make("h3", {}, "Call stack"), stacks.length ? stacks : make("p", { class: "sub" }, row.place || "none was found"), row.stacksLeftOut && make("p", { class: "sub" }, "and other ways"), doubtful && make("p", { class: "sub" }, "? only looks like a return address")),
 		make("section", {}, make("h3", {}, row.samples.length < row.count ? "The first stores and the last" : "Stores"), samples),
 		make("section", {}, make("h3", {}, "The instruction"), make("table", {}, facts.map(([name, value]) => make("tr", {}, make("td", { class: "sub" }, name), make("td", { style: "white-space: normal" }, value))))),
 		make("section", {}, make("h3", {}, "Addresses"), make("table", {}, row.ranges.map((range) => make("tr", {}, make("td", {}, make("code", {}, range.text)), make("td", {}, plural(range.count, "time"))))), row.rangesJoined ? make("p", { class: "sub" }, "near ranges are shown as one") : ""))));

@@ -18,9 +18,9 @@ const SAMPLES = 8;
 /** Address intervals of a row. */
 const INTERVALS = 16;
 const SLOTS = 64;
-/** Call stacks of a row, and how often it looks for another one. */
+/** Call stacks of a row, and how often it looks for another one. A look takes milliseconds where images must be found in memory. */
 const STACKS = 8;
-const LOOKS = 64;
+const LOOKS = { store: 64, command: 4 } as const;
 
 /** One store of a row. */
 export interface Sample {
@@ -176,7 +176,7 @@ export class Row {
 		const moved = stackPointer !== this.stackPointer;
 		if (!moved && (this.count & (this.count - 1)) !== 0) return;
 		this.stackPointer = stackPointer;
-		if (this.explainer === undefined || this.looks >= LOOKS || write.by.kind === "dma") return;
+		if (this.explainer === undefined || this.looks >= LOOKS[this.command === undefined ? "store" : "command"] || write.by.kind === "dma") return;
 		this.looks++;
 		const frames = this.explainer.stack(write);
 		if (frames.length === 0) return;
