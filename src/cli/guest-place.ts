@@ -14,7 +14,7 @@ const SHOWN = 8;
 /** Ends of which one wants to know where the guest was. */
 const PUZZLING: readonly EndKind[] = [
 	...(["triple-fault", "no-code", "halted", "panic", "unwanted", "timeout"] as const),
-	...(["instruction-limit", "guest-time-limit", "rom-write", "break", "signal"] as const),
+	...(["instruction-limit", "guest-time-limit", "signal"] as const),
 ];
 
 /**
