@@ -48,8 +48,10 @@ export class SymbolTable {
 	/** By name; the first that {@link RANK} prefers. */
 	named(name: string): SymbolEntry | undefined {
 		let best: SymbolEntry | undefined;
-		for (const entry of [...this.entries, ...this.numbers]) {
-			if (entry.name === name && (best === undefined || entry.rank < best.rank)) best = entry;
+		for (const list of [this.entries, this.numbers]) {
+			for (const entry of list) {
+				if (entry.name === name && (best === undefined || entry.rank < best.rank)) best = entry;
+			}
 		}
 		return best;
 	}
