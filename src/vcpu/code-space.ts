@@ -1,14 +1,15 @@
-import { BLOCK, BLOCK_HEADER, BLOCK_TABLE_ENTRIES, blockHash, REC_SIZE } from "./layout.ts";
+import { BLOCK, BLOCK_HEADER, BLOCK_TABLE_ENTRIES, blockHash, NO_KEY, REC_SIZE } from "./layout.ts";
 import type { VmMemory } from "./vm-memory.ts";
 
 const ARENA_BYTES = 48 << 20;
 const HOST_PAGES = 1 << 20;
-/** BLOCK.key of a block that was dropped. */
-const NO_KEY = -1;
 /** Bytes of code per bit of the code bitmap: 1 << 5. */
 const GRANULE_SHIFT = 5;
 /** A granule's number in its page. */
 const GRANULE_IN_PAGE = (1 << (12 - GRANULE_SHIFT)) - 1;
+
+/** Writes to a block that does not run meanwhile until it is forgotten. */
+const WRITES_BORNE = 8;
 
 /** Something else made from code, such as a compiled unit. */
 export interface CodeWatch {
@@ -73,6 +74,7 @@ export class CodeSpace {
 		words[at + BLOCK.host.offset / 4] = host;
 		words[at + BLOCK.key.offset / 4] = key;
 		words[at + BLOCK.cross.offset / 4] = cross;
+		words[at + BLOCK.formerKey.offset / 4] = NO_KEY;
 		const bucket = (this.table >> 2) + blockHash(host);
 		words[at + BLOCK.next.offset / 4] = words[bucket]!;
 		words[bucket] = block;
@@ -144,7 +146,7 @@ export class CodeSpace {
 			for (let n = (this.byGranule.get(granule)?.length ?? 0) - 1; n >= 0; n--) {
 				const block = this.byGranule.get(granule)?.[n];
 				if (block === undefined || !this.holds(block, host, length)) continue;
-				this.remove(block);
+				if (typeof block === "object" || !this.retire(block, host, length)) this.remove(block);
 				any = true;
 			}
 		}
@@ -164,6 +166,43 @@ export class CodeSpace {
 			}
 		}
 		for (const block of found) this.remove(block);
+	}
+
+	/**
+	 * Keeps a block aside whose bytes are written: code that patches itself changes an operand, and the rest may be as it was. What is
+	 * written again and again before it runs is something else. @returns whether it may still be mended.
+	 */
+	private retire(block: number, host: number, length: number): boolean {
+		const { words } = this;
+		const at = block >> 2;
+		if (words[at + BLOCK.cross.offset / 4] !== 0) return false;
+		const start = words[at + BLOCK.host.offset / 4]! >>> 0;
+		let from = Math.max(0, host - start);
+		let to = Math.min(words[at + BLOCK.bytes.offset / 4]!, host + length - start);
+		const key = words[at + BLOCK.key.offset / 4]!;
+		if (key !== NO_KEY) {
+			words[at + BLOCK.key.offset / 4] = NO_KEY;
+			words[at + BLOCK.formerKey.offset / 4] = key;
+			words[at + BLOCK.heat.offset / 4] = WRITES_BORNE;
+		} else {
+			from = Math.min(from, words[at + BLOCK.writtenFrom.offset / 4]!);
+			to = Math.max(to, words[at + BLOCK.writtenTo.offset / 4]!);
+		}
+		words[at + BLOCK.writtenFrom.offset / 4] = from;
+		words[at + BLOCK.writtenTo.offset / 4] = to;
+		return --words[at + BLOCK.heat.offset / 4]! >= 0;
+	}
+
+	/** A block that was kept aside has been decoded anew where its bytes were written. */
+	revive(block: number, heat: number): void {
+		const { words } = this;
+		const at = block >> 2;
+		words[at + BLOCK.key.offset / 4] = words[at + BLOCK.formerKey.offset / 4]!;
+		words[at + BLOCK.formerKey.offset / 4] = NO_KEY;
+		words[at + BLOCK.heat.offset / 4] = heat;
+		words[at + BLOCK.unit.offset / 4] = 0;
+		words[at + BLOCK.entry.offset / 4] = 0;
+		words[at + BLOCK.id.offset / 4] = 0;
 	}
 
 	/** Whether a block was made from any of the bytes `[host, host + length)`. */
@@ -195,7 +234,8 @@ export class CodeSpace {
 		];
 	}
 
-	private remove(block: number | CodeWatch): void {
+	/** Forgets a block, or something made from code. */
+	remove(block: number | CodeWatch): void {
 		if (typeof block === "object") {
 			this.unwatch(block);
 			block.dropped();
@@ -216,6 +256,7 @@ export class CodeSpace {
 		this.onRemove(block);
 		// Jump caches may still name it.
 		words[(block + BLOCK.key.offset) >> 2] = NO_KEY;
+		words[(block + BLOCK.formerKey.offset) >> 2] = NO_KEY;
 	}
 
 	/** Forgets every block. None may be running. */

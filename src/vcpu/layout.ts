@@ -378,6 +378,8 @@ export const F = {
 	walkCache: new Field(take(WALK_CACHE_ENTRIES * WALK_ROW_SIZE), 8),
 	/** Counter of TLB misses that filled, for statistics. */
 	fills: f32(),
+	/** Counts stores to pages that hold decoded code: they miss whatever units do. */
+	codeStores: f32(),
 } as const;
 
 /** Size of a processor's state in bytes. */
@@ -599,8 +601,14 @@ export const BLOCK = {
 	id: new Field(36, 4),
 	/** Executions. */
 	runs: new Field(40, 4),
+	/** Its key before some of its bytes were written ({@link NO_KEY} while they are what was decoded), and which of them: from, up to. */
+	formerKey: new Field(44, 4),
+	writtenFrom: new Field(48, 4),
+	writtenTo: new Field(52, 4),
 } as const;
 export const BLOCK_HEADER = 64;
+/** {@link BLOCK}.key of a block that must not run as it is. */
+export const NO_KEY = -1;
 
 export const BLOCK_TABLE_ENTRIES = 65536;
 

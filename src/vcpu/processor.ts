@@ -12,6 +12,7 @@ import { cpuidOf, DEFAULT_CPU } from "./cpu-models.ts";
 import { CPUID_ENTRY_SIZE, type CpuidEntry, encodeCpuid, featuresIn, findCpuid, isAmd } from "./cpuid.ts";
 import {
 	ATTR,
+	BLOCK,
 	BLOCK_HEADER,
 	codeSizeOf,
 	EXIT,
@@ -191,6 +192,7 @@ export class Processor {
 			env: {
 				memory: memory.memory,
 				translate: (_st: number, key: number) => this.translate(key),
+				mend: (_st: number, block: number) => this.mend(block),
 				codeWritten: (_st: number, at: number, length: number) => this.codeWritten(at, length),
 				compile: (_st: number, block: number) => this.compiler?.compile(block),
 				verify: (_st: number, block: number) => this.compiler?.verify(block),
@@ -749,6 +751,35 @@ export class Processor {
 
 	private codeWritten(at: number, length: number): void {
 		this.code.invalidate(at >>> 0, length);
+	}
+
+	/** Decodes anew what was written of a block that was kept aside; where it has become another block, it goes. */
+	private mend(block: number): number {
+		const { code, compiler } = this;
+		const { words } = code;
+		const at = block >> 2;
+		const key = words[at + BLOCK.formerKey.offset / 4]!;
+		const host = words[at + BLOCK.host.offset / 4]! >>> 0;
+		const end = host + words[at + BLOCK.bytes.offset / 4]!;
+		const from = words[at + BLOCK.writtenFrom.offset / 4]!;
+		const to = words[at + BLOCK.writtenTo.offset / 4]!;
+		const last = words[at + BLOCK.count.offset / 4]! - 1;
+		for (let n = 0; n <= last; n++) {
+			const record = (block + BLOCK_HEADER + n * REC_SIZE) >> 2;
+			const ip = words[record + REC.ip / 4]! & 0xffff;
+			const length = (words[record + REC.handler / 4]! >>> 16) & 0xff;
+			if (ip + length <= from || ip >= to) continue;
+			const decoded = this.decoderInUse.decode(this.bytes(), host + ip, end, codeSizeOf(key));
+			if (decoded.status !== "ok" || decoded.length !== length || (n < last && decoded.form?.family.ends)) {
+				code.remove(block);
+				return 0;
+			}
+			writeRecord(words, record, decoded, ip);
+		}
+		const heats = key & KEY.single ? undefined : compiler;
+		code.revive(block, heats?.heat ?? NEVER);
+		heats?.decoded(block);
+		return 1;
 	}
 
 	/** Bytes of the whole VM memory; memory grows while RAM is being allocated. */

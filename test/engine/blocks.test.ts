@@ -258,6 +258,69 @@ describe.each(ENGINES)("code that changes, on the %s", (engine) => {
 		expect(guest.register("ebx")).toBe((ROUNDS * (ROUNDS + 1)) / 2);
 	});
 
+	/** Four bytes at the start of a function that goes on with INC EBX, and what a call then adds to EBX. */
+	const add5 = { bytes: [0x83, 0xc3, 5, 0x90], sum: 6 };
+	const fourIncrements = { bytes: [0x43, 0x43, 0x43, 0x43], sum: 5 };
+
+	it.each([
+		["another operand", add5, { bytes: [0x83, 0xc3, 7, 0x90], sum: 8 }],
+		["other lengths", add5, fourIncrements],
+		["an end in the middle", fourIncrements, { bytes: [0x43, 0xc3, 0x90, 0x90], sum: 1 }],
+		["a jump past the end", fourIncrements, { bytes: [0x43, 0xeb, 1, 0x90], sum: 2 }],
+		["the same bytes", add5, add5],
+	])("runs a function whose first bytes are written before each call: %s", async (_, one, other) => {
+		// L: mov eax, esi; xchg esi, edi; mov [2000], eax; call 2000; dec ecx; jnz L. At 2000: four bytes; inc ebx; ret
+		const guest = await TestGuest.create(engine, {
+			code: [
+				...[0x89, 0xf0, 0x87, 0xf7, 0xa3, ...little32(0x2000), 0xe8, ...little32(0x2000 - 0x100e)],
+				...[0x49, 0x75, 0xef, HLT],
+			],
+			memory: { 8192: [0x90, 0x90, 0x90, 0x90, 0x43, 0xc3] },
+			registers: {
+				ecx: ROUNDS,
+				esi: Buffer.from(one.bytes).readUInt32LE(),
+				edi: Buffer.from(other.bytes).readUInt32LE(),
+			},
+		});
+		guest.runToHalt();
+		expect(guest.register("ebx")).toBe((ROUNDS / 2) * (one.sum + other.sum));
+	});
+
+	it("runs an operand that was written byte by byte", async () => {
+		// L: mov [2001], cl; mov [2002], cl; mov [2003], cl; mov [2004], cl; call 2000; dec ecx; jnz L. At 2000: mov eax, imm32; xor ebx, eax; ret
+		const store = (address: number): number[] => [0x88, 0x0d, ...little32(address)];
+		const guest = await TestGuest.create(engine, {
+			code: [
+				...[
+					...mov(ECX, ROUNDS),
+					...[0x2001, 0x2002, 0x2003, 0x2004].flatMap(store),
+					0xe8,
+					...little32(0x2000 - 0x1022),
+				],
+				...[0x49, 0x75, 0xe0, HLT],
+			],
+			memory: { 8192: [...mov(EAX, 0), 0x31, 0xc3, 0xc3] },
+		});
+		guest.runToHalt();
+		let ebx = 0;
+		for (let ecx = ROUNDS; ecx > 0; ecx--) ebx ^= ecx * 0x01010101;
+		expect(guest.register("ebx")).toBe(ebx >>> 0);
+	});
+
+	it("a page takes stores at full speed again when code in it was written over", async () => {
+		// call 2000; 20 times: inc byte [2000]; hlt
+		const guest = await TestGuest.create(engine, {
+			code: [
+				...[0xe8, ...little32(0x2000 - 0x1005)],
+				...Array.from({ length: 20 }, () => [0xfe, 0x05, ...little32(0x2000)]).flat(),
+				HLT,
+			],
+			memory: { 8192: [0x43, 0xc3] },
+		});
+		guest.runToHalt();
+		expect(guest.processor.code.holdsCode(guest.ram.byteOffset + 0x2000, 4096)).toBe(false);
+	});
+
 	it("runs an instruction over two pages after a store to its second half", async () => {
 		// The immediate of the instruction at 1FFE lies in page 2000 but for its first byte.
 		const guest = await TestGuest.create(engine, {

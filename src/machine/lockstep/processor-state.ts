@@ -34,7 +34,7 @@ const PRIVATE: ReadonlySet<string> = new Set<keyof typeof F>([
 		"words",
 	] as const),
 	...(["fpuB", "fpuResult", "fpuRaised", "fpuUp", "area", "wide"] as const),
-	...(["interpreted", "fills"] as const),
+	...(["interpreted", "fills", "codeStores"] as const),
 ]);
 
 /** Bits of F.pending that say when somebody looks, not what there is. */

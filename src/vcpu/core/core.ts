@@ -8,6 +8,8 @@ export interface CoreImports {
 	 * @returns its address, or 0: a fault or exit is pending in the state.
 	 */
 	readonly translate: Callee;
+	/** `(state, block)`: decodes anew what was written of a block. @returns whether the block may run. */
+	readonly mend: Callee;
 	/** Code was written: `(state, host offset, length)`. Blocks that hold those bytes are gone when it returns. */
 	readonly codeWritten: Callee;
 	/** A block is hot: `(state, block)`. */
@@ -50,6 +52,7 @@ export class Core {
 		const { m } = this;
 		this.imports = {
 			translate: m.import("translate", ["i32", "i32"], ["i32"]),
+			mend: m.import("mend", ["i32", "i32"], ["i32"]),
 			codeWritten: m.import("codeWritten", ["i32", "i32", "i32"], []),
 			compile: m.import("compile", ["i32", "i32"], []),
 			verify: m.import("verify", ["i32", "i32"], []),

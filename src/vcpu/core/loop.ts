@@ -124,7 +124,15 @@ function defineLookup(core: Core): void {
 					.load("i32"),
 			);
 			f.while(block.ne(0), (exit) => {
-				f.brIf(exit, BLOCK.host.of(block).eq(host).and(BLOCK.key.of(block).eq(key)).and(insideSegment(st, block)));
+				f.if(BLOCK.host.of(block).eq(host).and(insideSegment(st, block)), () => {
+					f.brIf(exit, BLOCK.key.of(block).eq(key));
+					f.if(BLOCK.formerKey.of(block).eq(key), () => {
+						f.brIf(exit, call(core.imports.mend, st, block));
+						// It is gone.
+						f.set(block, 0);
+						f.br(decode);
+					});
+				});
 				f.set(block, BLOCK.next.of(block));
 			});
 			f.brIf(decode, block.eqz());

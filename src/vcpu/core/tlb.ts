@@ -39,6 +39,7 @@ export function defineTlb(core: Core): void {
 		const [st, host, length] = [f.param(0), f.param(1), f.param(2)];
 		const page = f.let(host.shrU(12));
 		f.if(F.codePages.of(st).add(page).load("i32_8u").ne(0), () => {
+			F.codeStores.set(f, st, F.codeStores.of(st).add(1));
 			const first = f.let(host.shrU(GRANULE_SHIFT));
 			const last = f.let(host.add(length).sub(1).shrU(GRANULE_SHIFT));
 			f.while(first.leU(last), () => {

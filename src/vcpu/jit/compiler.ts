@@ -7,7 +7,7 @@ import { type CodePlace, isCanonical, linearOf, pageOf } from "./code-place.ts";
 import type { UnitBlock } from "./discover.ts";
 import * as discovery from "./discover.ts"; // deferred
 import { Thrift } from "./thrift.ts";
-import { UNIT_LIMITS } from "./unit-limits.ts";
+import { MISSES_BORNE, UNIT_LIMITS } from "./unit-limits.ts";
 import type { Lookup, TableRoom, UnitLink, UnitProduct, Workshop } from "./unit-order.ts";
 
 /** VM memory for the tables of units. */
@@ -56,6 +56,8 @@ interface Unit extends CodeWatch, Readonly<Omit<Wish, "replaces">> {
 	successor: Unit | undefined;
 	/** Times that its pages could not be confirmed. */
 	unconfirmed: number;
+	/** The count of stores to pages with code when its misses began to be counted. */
+	codeStores: number;
 	state: "ordered" | "alive" | "dropped";
 	/** While it is alive: its place in the core's table, its tables, and host address, number and IP of each entry. */
 	made: { readonly slot: number; readonly entries: readonly Entry[]; readonly product: UnitProduct } | undefined;
@@ -259,6 +261,7 @@ export class UnitCompiler implements Compiler {
 			wanted: new Set(),
 			successor: undefined,
 			unconfirmed: 0,
+			codeStores: processor.get(F.codeStores),
 			state: "ordered",
 			made: undefined,
 			dropped: () => this.spoiled(unit),
@@ -386,13 +389,23 @@ export class UnitCompiler implements Compiler {
 			if (!unit.made || unit.made.slot !== slot) continue;
 			const missWord = unit.made.product.missWord >> 2;
 			if (unit.lookup !== "filling" && this.words[missWord] === 0) {
-				this.words[missWord] = ASK_LATER;
-				if (!unit.successor) this.makeTolerant(unit);
+				if (this.storesToCode(unit)) this.words[missWord] = MISSES_BORNE;
+				else {
+					this.words[missWord] = ASK_LATER;
+					if (!unit.successor) this.makeTolerant(unit);
+				}
 				return;
 			}
 			if (++unit.unconfirmed > UNCONFIRMED_BORNE) this.drop(unit);
 			return;
 		}
+	}
+
+	/** Whether most misses were stores to pages with code: then no other way of looking up helps. They are counted from now on. */
+	private storesToCode(unit: Unit): boolean {
+		const before = unit.codeStores;
+		unit.codeStores = this.processor.get(F.codeStores);
+		return ((unit.codeStores - before) | 0) >= MISSES_BORNE / 2;
 	}
 
 	/** Has a unit made anew that misses often, at the price of slower code. */

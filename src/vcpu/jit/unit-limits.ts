@@ -6,3 +6,6 @@ export const UNIT_LIMITS = {
 	instructionLimit: 1200,
 	blockLimit: 64,
 } as const;
+
+/** TLB misses for which a unit leaves before it is made to bear more of them: they cost about as much as making it anew. */
+export const MISSES_BORNE = 16000;

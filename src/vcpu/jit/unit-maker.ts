@@ -9,13 +9,11 @@ import { regionOf } from "./code-place.ts";
 import { codeSource, discover } from "./discover.ts";
 import { UnitPrinter } from "./unit.ts";
 import { type UnitCall, UnitImports } from "./unit-imports.ts";
-import { UNIT_LIMITS } from "./unit-limits.ts";
+import { MISSES_BORNE, UNIT_LIMITS } from "./unit-limits.ts";
 import type { OrderedPage, UnitOrder, UnitResult } from "./unit-order.ts";
 
 /** More than the tables of any one unit take. */
 const UNIT_TABLES = 1 << 20;
-/** TLB misses for which a unit leaves before it is made to bear more of them: they cost about as much as making it anew. */
-const MISSES_BORNE = 16000;
 
 /** Makes units from orders; their tables go into a piece of VM memory. */
 export class UnitMaker {
