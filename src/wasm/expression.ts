@@ -26,6 +26,16 @@ export abstract class Ex {
 		return undefined;
 	}
 
+	/** Of an i64: its lower 32 bits, where they cost less than cutting it. */
+	get half(): Ex | undefined {
+		return undefined;
+	}
+
+	/** Of an i64 that is an i32 extended by zeros: the i32. */
+	get zeroExtended(): Ex | undefined {
+		return undefined;
+	}
+
 	private binary(op: keyof typeof BINARY, other: Arg): Ex {
 		assert(this.type === "i32" || this.type === "i64", `${op} of ${this.type}`);
 		const right = literal(this.type, other);
@@ -39,6 +49,7 @@ export abstract class Ex {
 			!op.startsWith("rem")
 		)
 			return this;
+		if (op === "and" && this.type === "i32" && Number(b) === -1) return this;
 		const a = this.constant;
 		if (typeof a === "number" && typeof b === "number" && this.type === "i32") {
 			if (op === "add") return i32((a + b) | 0);
@@ -167,10 +178,7 @@ export abstract class Ex {
 	/** i64 → i32, the low half. */
 	wrap(): Ex {
 		if (this.type === "i32") return this;
-		const value = this.constant;
-		if (value !== undefined) return i32(Number(BigInt.asIntN(32, BigInt(value))));
-		if (this instanceof One && this.extendsI32) return this.a;
-		return new One("i32", OP.i32WrapI64, this);
+		return this.half ?? new One("i32", OP.i32WrapI64, this);
 	}
 	/** i32 → i64, zero-extended. */
 	extU(): Ex {
@@ -207,6 +215,9 @@ class Const extends Ex {
 	override get constant(): number | bigint {
 		return this.value;
 	}
+	override get half(): Ex {
+		return i32(Number(BigInt.asIntN(32, BigInt(this.value))));
+	}
 	emit(out: ByteWriter): void {
 		if (this.type === "i32") {
 			out.u8(OP.i32Const);
@@ -229,14 +240,20 @@ class One extends Ex {
 		this.op = op;
 		this.a = a;
 	}
-	get extendsI32(): boolean {
-		return this.op === OP.i64ExtendI32U || this.op === OP.i64ExtendI32S;
+	override get half(): Ex | undefined {
+		return this.op === OP.i64ExtendI32U || this.op === OP.i64ExtendI32S ? this.a : undefined;
+	}
+	override get zeroExtended(): Ex | undefined {
+		return this.op === OP.i64ExtendI32U ? this.a : undefined;
 	}
 	emit(out: ByteWriter): void {
 		this.a.emit(out);
 		out.u8(this.op);
 	}
 }
+
+/** Operations whose lower 32 bits follow from those of their operands. */
+const HALVABLE = ["add", "sub", "mul", "and", "or", "xor"] as const;
 
 class Two extends Ex {
 	readonly type: ValueType;
@@ -250,6 +267,15 @@ class Two extends Ex {
 		this.op = op;
 		this.a = a;
 		this.b = b;
+	}
+	override get half(): Ex | undefined {
+		const a = this.type === "i64" ? this.a.half : undefined;
+		if (a === undefined) return undefined;
+		const name = HALVABLE.find((one) => BINARY[one][1] === this.op);
+		const b = this.b.half;
+		if (name !== undefined) return b && a[name](b);
+		const count = this.op === BINARY.shl[1] ? this.b.constant : undefined;
+		return count !== undefined && count < 32 ? a.shl(Number(count)) : undefined;
 	}
 	emit(out: ByteWriter): void {
 		this.a.emit(out);

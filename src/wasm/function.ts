@@ -43,6 +43,11 @@ export class FunctionBuilder implements Callee {
 		return this.code.length;
 	}
 
+	/** How many blocks, loops and branches the next statement is in. */
+	get nesting(): number {
+		return this.depth;
+	}
+
 	param(index: number): Local {
 		const type = this.params[index];
 		assert(type !== undefined, `parameter ${index} of ${this.name}`);

@@ -183,7 +183,7 @@ export class CompiledTarget implements Target {
 	};
 
 	private printFlags(expr: Expr): Ex {
-		return printFlagExpr(this.f, expr, this.frame.fa, this.frame.fb);
+		return printFlagExpr(this.f, expr, this.frame.fa.value, this.frame.fb.value);
 	}
 
 	flag(flag: Flag): Ex {
@@ -376,9 +376,9 @@ export class CompiledTarget implements Target {
 		let valueA = values.print(partial && !kept ? narrowed(a, wanted) : a);
 		const valueB = b && f.let(values.print(b));
 		if (kept) valueA = (packed ?? this.packedFlags()).and(~mask).or(valueA);
-		f.set(frame.fa, frame.registers.typed(valueA));
+		frame.fa.set(valueA);
 		if (valueB) {
-			f.set(frame.fb, frame.registers.typed(valueB));
+			frame.fb.set(valueB);
 			f.release(valueB);
 		}
 	}

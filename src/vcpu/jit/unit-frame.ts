@@ -2,14 +2,15 @@ import type { Ex, Local } from "../../wasm/expression.ts";
 import type { FunctionBuilder } from "../../wasm/function.ts";
 import type { UnitImports } from "./unit-imports.ts";
 import type { UnitRegisters } from "./unit-registers.ts";
+import type { UnitVariable } from "./unit-variable.ts";
 
 /** What all instructions of a unit share. */
 export interface UnitFrame {
 	readonly f: FunctionBuilder;
 	readonly st: Local;
 	readonly registers: UnitRegisters;
-	readonly fa: Local;
-	readonly fb: Local;
+	readonly fa: UnitVariable;
+	readonly fb: UnitVariable;
 	readonly fk: Local;
 	/** Mode that the unit is compiled for. */
 	readonly key: number;

@@ -1,8 +1,9 @@
 import { assert } from "../../base/errors.ts";
 import type { Width } from "../../isa/expr.ts";
-import { type Ex, i64, type Local } from "../../wasm/expression.ts";
+import { type Ex, i64 } from "../../wasm/expression.ts";
 import type { FunctionBuilder } from "../../wasm/function.ts";
 import { GPRS } from "../layout.ts";
+import { UnitVariable } from "./unit-variable.ts";
 
 /**
  * General registers of a unit: locals, of 32 bits outside 64-bit mode, where the upper halves are 0 and nobody sees them
@@ -11,20 +12,26 @@ import { GPRS } from "../layout.ts";
 export class UnitRegisters {
 	readonly type: "i32" | "i64";
 	private readonly f: FunctionBuilder;
-	private readonly locals: readonly (Local | undefined)[];
+	private readonly variables: readonly (UnitVariable | undefined)[];
 
 	/** `used`: the registers that the unit reads or writes; there are no others. */
 	constructor(f: FunctionBuilder, long: boolean, used: number) {
 		this.f = f;
 		this.type = long ? "i64" : "i32";
-		this.locals = Array.from({ length: 16 }, (_, n) => ((used >> n) & 1 ? f.local(this.type) : undefined));
+		this.variables = Array.from({ length: 16 }, (_, n) =>
+			(used >> n) & 1 ? new UnitVariable(f, this.type) : undefined,
+		);
+	}
+
+	private variable(n: number): UnitVariable {
+		const variable = this.variables[n];
+		assert(variable, `register ${n} of a unit`);
+		return variable;
 	}
 
 	/** All of register `n`, of type {@link type}. */
-	whole(n: number): Local {
-		const local = this.locals[n];
-		assert(local, `register ${n} of a unit`);
-		return local;
+	whole(n: number): Ex {
+		return this.variable(n).value;
 	}
 
 	/** `width` bits of register `n`: an i64 where it is 64, else an i32. `high`: bits 8 to 15. */
@@ -46,7 +53,7 @@ export class UnitRegisters {
 
 	/** Gives register `n` a value, which is cut or zero-extended to {@link type}. */
 	setWhole(n: number, value: Ex): void {
-		this.f.set(this.whole(n), this.typed(value));
+		this.variable(n).set(value);
 	}
 
 	/** The value as an i32 or i64, whichever registers are. */
@@ -61,15 +68,21 @@ export class UnitRegisters {
 
 	/** Loads all of them from the state. */
 	load(st: Ex): void {
-		this.locals.forEach((local, n) => {
-			if (local) this.f.set(local, st.load(this.type, GPRS + n * 8));
+		this.variables.forEach((variable, n) => {
+			if (variable) this.f.set(variable.whole, st.load(this.type, GPRS + n * 8));
 		});
+		this.forget();
 	}
 
 	/** Writes the registers of a set back. */
 	store(st: Ex, which: number): void {
-		this.locals.forEach((local, n) => {
-			if (local && (which >> n) & 1) this.f.store("i64", st, local.extU(), GPRS + n * 8);
+		this.variables.forEach((variable, n) => {
+			if (variable && (which >> n) & 1) this.f.store("i64", st, variable.whole.extU(), GPRS + n * 8);
 		});
+	}
+
+	/** Code comes that may be reached from elsewhere. */
+	forget(): void {
+		for (const variable of this.variables) variable?.forget();
 	}
 }

@@ -21,6 +21,7 @@ import type { UnitFrame } from "./unit-frame.ts";
 import type { UnitImports } from "./unit-imports.ts";
 import { UnitRegisters } from "./unit-registers.ts";
 import { SITE_BYTES, UnitSites } from "./unit-sites.ts";
+import { UnitVariable } from "./unit-variable.ts";
 
 /** What a unit returns to the run loop. */
 export const UNIT_RESULT = {
@@ -82,8 +83,8 @@ export class UnitPrinter {
 	private readonly entry: Local;
 	private readonly registers: UnitRegisters;
 	private readonly registerUse: UnitRegisterUse;
-	private readonly fa: Local;
-	private readonly fb: Local;
+	private readonly fa: UnitVariable;
+	private readonly fb: UnitVariable;
 	private readonly fk: Local;
 	private readonly budget: Local;
 	private readonly ip: Local;
@@ -110,8 +111,8 @@ export class UnitPrinter {
 		this.entry = f.param(1);
 		this.long = (plan.key & KEY.long) !== 0;
 		const type = this.long ? "i64" : "i32";
-		this.fa = f.local(type);
-		this.fb = f.local(type);
+		this.fa = new UnitVariable(f, type);
+		this.fb = new UnitVariable(f, type);
 		this.fk = f.local("i32");
 		this.budget = f.local("i32");
 		this.ip = f.local(type);
@@ -219,6 +220,7 @@ export class UnitPrinter {
 
 	private block(block: UnitBlock, fallThrough: Label | undefined): void {
 		const { f } = this;
+		this.forget();
 		const count = block.instructions.length;
 		let known = this.knowledge[this.numbers.get(block.ip)!]!;
 		if (count > 0) {
@@ -271,19 +273,26 @@ export class UnitPrinter {
 		else if (terminator.kind === "interpret") this.leaveToInterpret(terminator.ip, compiled.flagsKnown);
 	}
 
+	/** Code comes that may be reached from elsewhere. */
+	private forget(): void {
+		this.registers.forget();
+		this.fa.forget();
+		this.fb.forget();
+	}
+
 	/** Makes flags of whatever kind explicit ones. */
 	private spellFlags(): void {
 		const { f, st, plan } = this;
 		this.storeFlagValues();
 		F.flagKind.set(f, st, this.fk);
-		f.set(this.fa, this.registers.typed(call(plan.imports.get("readFlags"), st).and(ARITHMETIC_FLAGS)));
+		this.fa.set(call(plan.imports.get("readFlags"), st).and(ARITHMETIC_FLAGS));
 		f.set(this.fk, EXPLICIT_FLAGS);
 	}
 
 	private storeFlagValues(): void {
 		const { f, st, registers } = this;
-		f.store(registers.type, st, this.fa, F.flagA.offset);
-		f.store(registers.type, st, this.fb, F.flagB.offset);
+		f.store(registers.type, st, this.fa.whole, F.flagA.offset);
+		f.store(registers.type, st, this.fb.whole, F.flagB.offset);
 	}
 
 	/** Writes back what the state may not have yet at the end of a block. */
@@ -295,8 +304,9 @@ export class UnitPrinter {
 	private reload(): void {
 		const { f, st, registers } = this;
 		registers.load(st);
-		f.set(this.fa, st.load(registers.type, F.flagA.offset));
-		f.set(this.fb, st.load(registers.type, F.flagB.offset));
+		f.set(this.fa.whole, st.load(registers.type, F.flagA.offset));
+		f.set(this.fb.whole, st.load(registers.type, F.flagB.offset));
+		this.forget();
 		f.set(this.fk, F.flagKind.of(st));
 		f.set(this.budget, F.budget.of(st));
 	}
