@@ -11,7 +11,7 @@ const RAM = 1 << 20;
 const PML4 = RAM - LONG_TABLES;
 const [IDT, GDT, TSS, HANDLERS, DESCRIPTOR] = [0x10000, 0x12000, 0x13000, 0x14000, 0x16000];
 const [CODE, DATA, TSS_SELECTOR] = [8, 16, 24];
-const [DB, UD, GP] = [1, 6, 13];
+const [DB, UD, SS, GP] = [1, 6, 12, 13];
 /** MOV CRn, RAX. */
 const toCr = (n: number): number[] => (n === 8 ? [0x44, 0x0f, 0x22, 0xc0] : [0x0f, 0x22, 0xc0 | (n << 3)]);
 const INVPCID_RAX_RBX = [0x66, 0x0f, 0x38, 0x82, 0x03];
@@ -448,6 +448,65 @@ describe.each(ENGINES)("registers of 64-bit mode on the %s", (engine) => {
 		expect(vectorOf(guest)).toBe(GP);
 		expect(guest.gpr("rax")).toBe(0x1234n);
 		expect(guest.selector(5)).toBe(0);
+	});
+
+	describe("IRETQ within privilege level 0", () => {
+		const [FRAMES, FRAME, ROUNDS, END] = [0x20000, 40, 20, 0x3000];
+		const [STORE, IRET] = [0x1002, 0x1005];
+
+		/** IRETQ again and again, to itself; the last time, behind a store of `value` at `address`, with `last` as its frame. */
+		async function returns(last: readonly bigint[], address = 0x5000, value = 0n): Promise<TestGuest> {
+			// jmp IRET; STORE: mov [rcx], rax; IRET: iretq
+			const guest = await long(engine, {
+				code: [0xeb, 3, 0x48, 0x89, 0x01, 0x48, 0xcf],
+				registers: { rsp: BigInt(FRAMES), rcx: BigInt(address), rax: value },
+			});
+			const view = new DataView(guest.ram.buffer, guest.ram.byteOffset);
+			for (let n = 0; n <= ROUNDS; n++) {
+				const next = BigInt(FRAMES + (n + 1) * FRAME);
+				const again = [BigInt(n === ROUNDS - 1 ? STORE : IRET), BigInt(CODE), 2n, next, BigInt(DATA)];
+				(n === ROUNDS ? last : again).forEach((word, at) => {
+					view.setBigUint64(FRAMES + n * FRAME + at * 8, word, true);
+				});
+			}
+			guest.ram[END] = HLT;
+			return guest;
+		}
+		const frame = (changes: { ip?: bigint; cs?: number; flags?: number; sp?: bigint; ss?: number } = {}): bigint[] => {
+			const { ip = BigInt(END), cs = CODE, flags = 2, sp = 0x8000n, ss = DATA } = changes;
+			return [ip, BigInt(cs), BigInt(flags), sp, BigInt(ss)];
+		};
+
+		it("loads all of RSP, and flags that only this level may change", async () => {
+			const guest = await returns(frame({ flags: 0x3cd7 | EFLAGS.id | EFLAGS.ac, sp: 0x1234_5678_9abc_def1n }));
+			expect(vectorOf(guest)).toBe(-1);
+			expect(guest.gpr("rsp")).toBe(0x1234_5678_9abc_def1n);
+			expect(guest.eflags).toBe(0x3cd7 | EFLAGS.id | EFLAGS.ac);
+		});
+
+		it("takes a null SS", async () => {
+			const guest = await returns(frame({ ss: 0 }));
+			expect(vectorOf(guest)).toBe(-1);
+			expect(guest.selector(2)).toBe(0);
+			expect(guest.processor.get(SEG.attributes, segmentOffset(2)) & ATTR.unusable).not.toBe(0);
+		});
+
+		it.each([
+			["an IP that is not canonical", frame({ ip: 1n << 62n }), undefined, GP],
+			["a null CS", frame({ cs: 0 }), undefined, GP],
+			["a selector of another level for SS", frame({ ss: DATA | 3 }), undefined, GP],
+			["a stack that has become readonly", frame(), 0x00cf91000000ffffn, GP],
+			["a stack that is not present any more", frame(), 0x00cf13000000ffffn, SS],
+		] as const)("refuses %s", async (_name, last, stack, vector) => {
+			const guest = await (stack === undefined ? returns(last) : returns(last, GDT + DATA, stack));
+			expect(vectorOf(guest)).toBe(vector);
+		});
+
+		it("marks a stack segment accessed that has become unaccessed", async () => {
+			const guest = await returns(frame(), GDT + DATA, 0x00cf92000000ffffn);
+			expect(vectorOf(guest)).toBe(-1);
+			expect(guest.ram[GDT + DATA + 5]).toBe(0x93);
+		});
 	});
 
 	it("loading FS takes a base of 32 bits, and a null selector none", async () => {

@@ -221,17 +221,18 @@ function defineReturn(core: Core): void {
 		f.call(core.fn("enterCode"), st, selector, raw, level, ip);
 		// A 16-bit stack takes 16 bits of the pointer: the rest of ESP stays as the inner level left it.
 		f.call(core.fn("setStackPointer"), st, pointer.add(extra.extU()));
-		for (const number of [SEGMENT.es, SEGMENT.ds, SEGMENT.fs, SEGMENT.gs]) {
-			const there = segmentOffset(number);
-			const attributes = f.let(SEG.attributes.of(st, there));
-			// What the outer level may not use is taken away (SDM 3A 5.8.6).
-			const hidden = attributes
-				.and(ATTR.unusable)
-				.eqz()
-				.and(isConforming(attributes).eqz())
-				.and(dplOf(attributes).ltU(level));
-			f.if(hidden, () => f.call(core.fn("hideSegment"), st, number));
-		}
+		// What the outer level may not use is taken away (SDM 3A 5.8.6).
+		f.if(level.ne(0), () => {
+			for (const number of [SEGMENT.es, SEGMENT.ds, SEGMENT.fs, SEGMENT.gs]) {
+				const attributes = f.let(SEG.attributes.of(st, segmentOffset(number)));
+				const hidden = attributes
+					.and(ATTR.unusable)
+					.eqz()
+					.and(isConforming(attributes).eqz())
+					.and(dplOf(attributes).ltU(level));
+				f.if(hidden, () => f.call(core.fn("hideSegment"), st, number));
+			}
+		});
 		f.return(STATUS.branch);
 	});
 

@@ -1,12 +1,12 @@
 import { RSP, SEGMENT, VECTOR } from "../../isa/registers.ts";
 import { type Ex, i32, type Local } from "../../wasm/expression.ts";
 import { call, type FunctionBuilder } from "../../wasm/function.ts";
-import { ACCESS, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
+import { ACCESS, ATTR, F, GPRS, SEG, STATUS, segmentOffset } from "../layout.ts";
 import { CR0, CR4, EFLAGS } from "./control-bits.ts";
 import type { Core } from "./core.ts";
 import { RPL, raise, SYSTEM_TYPE } from "./descriptors.ts";
 import { csLimit, isOutsideCode } from "./far.ts";
-import { is64Bit, isLongMode } from "./mode.ts";
+import { is64Bit, isCanonical, isLongMode } from "./mode.ts";
 import { popAll } from "./stack-frames.ts";
 import { TASK_SOURCE } from "./tasks.ts";
 
@@ -17,11 +17,18 @@ const ALL = LOW | EFLAGS.rf | EFLAGS.ac | EFLAGS.id;
 /** Everything, for a return to virtual-8086 mode. */
 const TO_VIRTUAL = ALL | EFLAGS.vm | EFLAGS.vif | EFLAGS.vip;
 
+/** Bytes of a frame of 64-bit mode: RIP, CS, RFLAGS, RSP, SS. */
+const FRAME_64 = 40;
+/** Of a descriptor: the accessed bit, its privilege level. */
+const ACCESSED = 1n << 40n;
+const DPL = 3n << 45n;
+
 /** IRET in every mode (SDM 2A IRET). */
 export function defineIret(core: Core): void {
 	defineReal(core);
 	defineToVirtual(core);
 	defineTaskReturn(core);
+	defineInPlace(core);
 	defineProtected(core);
 
 	core.define("helper_iret", ["i32", "i32", "i32"], ["i32"], (f) => {
@@ -32,6 +39,14 @@ export function defineIret(core: Core): void {
 		const nested = flags.and(EFLAGS.nt).ne(0);
 		// Long mode has no tasks to return to.
 		f.returnIf(nested.and(isLongMode(st)), raise(core, st, VECTOR.GP, 0));
+		f.if(is64Bit(st).and(F.cpl.of(st).eqz()).and(bytes.eq(8)), () =>
+			f.set(status, call(core.fn("iretInPlace"), st, rec)),
+		);
+		f.if(status.eq(STATUS.branch), () => {
+			F.nmiBlocked.set(f, st, 0);
+			f.return(status);
+		});
+		f.returnIf(status.eq(STATUS.stopHere), status);
 		f.if(
 			real.or(flags.and(EFLAGS.vm).ne(0)),
 			() => f.set(status, call(core.fn("iretReal"), st, rec, bytes)),
@@ -60,9 +75,9 @@ function pop(
 	return f.let(F.data.of(st));
 }
 
-/** Gives the flags in `mask` the values in `value`. */
+/** Gives the flags in `mask`, all arithmetic ones among them, the values in `value`. */
 function setFlags(core: Core, f: FunctionBuilder, st: Ex, value: Ex, mask: Ex): void {
-	const kept = call(core.fn("readFlags"), st).and(mask.not());
+	const kept = F.eflags.of(st).and(mask.not());
 	f.call(core.fn("writeFlags"), st, kept.or(value.and(mask)));
 }
 
@@ -134,6 +149,48 @@ function defineTaskReturn(core: Core): void {
 		f.check(call(core.fn("findTask"), st, rec, selector, VECTOR.TS, 0, SYSTEM_TYPE.busy));
 		const next = call(core.fn("nextIp"), st, rec);
 		f.return(call(core.fn("transferTask"), st, rec, selector, F.data.of(st), TASK_SOURCE.return, next));
+	});
+}
+
+/**
+ * `iretInPlace(state, record)` → branch, stopHere, or next with nothing done where it is not for this: from an interrupt within
+ * privilege level 0 of 64-bit mode, with the segments in force and their descriptors as they were.
+ */
+function defineInPlace(core: Core): void {
+	core.define("iretInPlace", ["i32", "i32"], ["i32"], (f) => {
+		const [st, rec] = [f.param(0), f.param(1)];
+		const other = STATUS.next;
+		const frame = f.let(call(core.fn("stackHit"), st, 0, FRAME_64));
+		f.returnIf(frame.eqz(), other);
+		const ip = f.let(frame.load("i64"));
+		const changed = [
+			[SEGMENT.cs, f.let(frame.load("i32_16u", 8))],
+			[SEGMENT.ss, f.let(frame.load("i32_16u", 32))],
+		] as const;
+		f.returnIf(isCanonical(st, ip).eqz(), other);
+		for (const [number, selector] of changed)
+			f.returnIf(selector.ne(SEG.selector.of(st, segmentOffset(number))).or(selector.and(RPL)), other);
+		for (const [number, selector] of changed) {
+			const attributes = SEG.attributes.of(st, segmentOffset(number));
+			f.if(
+				selector.eqz(),
+				// 64-bit code needs no stack segment.
+				() => f.returnIf(number === SEGMENT.ss ? attributes.and(ATTR.unusable).eqz() : i32(1), other),
+				() => {
+					f.check(call(core.fn("readDescriptor"), st, rec, selector, VECTOR.GP, 0));
+					const raw = F.data.of(st);
+					const same = raw.eq(SEG.raw.of(st, segmentOffset(number)));
+					f.returnIf(same.and(raw.and(ACCESSED | DPL).eq(ACCESSED)).eqz(), other);
+				},
+			);
+		}
+		const flags = f.let(frame.load("i32", 16));
+		const opened = f.let(F.eflags.of(st));
+		f.store("i64", st, frame.load("i64", 24), GPRS + RSP * 8);
+		F.rip.set(f, st, ip);
+		setFlags(core, f, st, flags, i32(ALL | EFLAGS.vif | EFLAGS.vip));
+		f.if(F.eflags.of(st).xor(opened).and(EFLAGS.ac), () => f.call(core.fn("updateMode"), st));
+		f.return(STATUS.branch);
 	});
 }
 

@@ -410,7 +410,15 @@ function defineAccess(core: Core): void {
 										f.if(
 											bytes.eq(1),
 											() => f.store("i64", st, host.load("i64_8u"), F.data.offset),
-											() => f.memoryCopy(st.add(F.data.offset), host, bytes),
+											() =>
+												f.if(
+													bytes.eq(16),
+													() => {
+														f.store("i64", st, host.load("i64"), F.data.offset);
+														f.store("i64", st, host.load("i64", 8), F.data.offset + 8);
+													},
+													() => f.memoryCopy(st.add(F.data.offset), host, bytes),
+												),
 										),
 								),
 						),
@@ -436,7 +444,12 @@ function defineAccess(core: Core): void {
 				f.if(
 					bytes.eq(4),
 					() => f.store("i32", host, st.load("i32", F.data.offset)),
-					() => f.memoryCopy(host, st.add(F.data.offset), bytes),
+					() =>
+						f.if(
+							bytes.eq(8),
+							() => f.store("i64", host, st.load("i64", F.data.offset)),
+							() => f.memoryCopy(host, st.add(F.data.offset), bytes),
+						),
 				);
 				f.return(0);
 			});
