@@ -28,7 +28,8 @@ const projectFiles = {
 function deferImports(source) {
 	const imports = [...source.matchAll(/^import \* as (\w+) from (".*"); \/\/ deferred\n/gm)];
 	return imports.reduce(
-		(text, [line, name, file]) => text.replace(line, "").replaceAll(`${name}.`, `require(${file}).`),
+		(text, [line, name, file]) =>
+			text.replace(line, "").replace(new RegExp(`(?<![\\w./])${name}\\.`, "g"), `(require(${file})).`),
 		source,
 	);
 }

@@ -5,7 +5,8 @@ import type { Feature } from "./features.ts";
 import { indexOpcodes, type OpcodeIndex } from "./opcode-index.ts";
 import { OpcodeSet } from "./opcode-set.ts";
 import { isSized, type Operand, type OperandSize, parseOperand, type VectorLength } from "./operand.ts";
-import { type Meaning, Semantics } from "./semantics.ts";
+import type { Meaning } from "./semantics.ts";
+import * as semantics from "./semantics.ts"; // deferred
 
 /** One line of a family: an encoding with its operands. */
 export interface Form {
@@ -70,14 +71,14 @@ class TableInstance implements Instance {
 
 	get meaning(): Meaning {
 		if (this.knownMeaning === undefined) {
-			const semantics = new Semantics(
+			const recorder = new semantics.Semantics(
 				this.size,
 				this.operands,
 				this.rm,
 				this.form.encoding.vex && vectorLengthOf(this.form.encoding),
 			);
-			this.form.family.meaning(semantics);
-			this.knownMeaning = semantics.result;
+			this.form.family.meaning(recorder);
+			this.knownMeaning = recorder.result;
 		}
 		return this.knownMeaning;
 	}
