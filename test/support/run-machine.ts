@@ -20,7 +20,10 @@ export interface MachineRun {
 	readonly serial: string;
 	/** What it sent to the debug consoles. */
 	readonly debugcon: string;
+	/** Stores that ROM refused. */
 	readonly romWrites: readonly RomWrite[];
+	/** Stores that flash took as commands. */
+	readonly flashCommands: readonly RomWrite[];
 	/** SHA-256 of RAM at the end. */
 	readonly ramHash: string;
 }
@@ -29,14 +32,21 @@ export interface MachineRun {
 export async function runMachine(options: OptionTexts, host: Pick<MachineHost, "flash"> = {}): Promise<MachineRun> {
 	const serial = new RecordedBytes();
 	const debugcon = new RecordedBytes();
-	const romWrites: RomWrite[] = [];
+	const writes: RomWrite[] = [];
 	const machine = new Machine(machineConfig(options), {
 		serial: [{ output: serial }, { output: nullSink }, { output: nullSink }, { output: nullSink }],
 		debugcon,
 		log: silentLogger,
-		romWrites: { record: (write) => romWrites.push(copyOf(write)) },
+		romWrites: { record: (write) => writes.push(copyOf(write)) },
 		...host,
 	});
 	const outcome = await machine.run();
-	return { outcome, serial: serial.text, debugcon: debugcon.text, romWrites, ramHash: machine.ramHash() };
+	return {
+		outcome,
+		serial: serial.text,
+		debugcon: debugcon.text,
+		romWrites: writes.filter(({ command }) => command === undefined),
+		flashCommands: writes.filter(({ command }) => command !== undefined),
+		ramHash: machine.ramHash(),
+	};
 }
