@@ -37,6 +37,7 @@ fix: install ## repair lint and format where that is possible
 bench: build ## measure speed, beside v86 and QEMU
 	npm run --silent bench
 	npm run --silent bench:kvm
+	npm run --silent bench:flash
 
 golden: install ## rewrite golden files and show what changed
 	npm run --silent golden && git diff --stat -- schema test
