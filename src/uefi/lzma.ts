@@ -121,7 +121,7 @@ class LengthDecoder {
 }
 
 /** Bytes that unpacking would take; undefined where the stream does not say. */
-export function lzmaUnpackedSize(packed: Uint8Array): number | undefined {
+function unpackedSize(packed: Uint8Array): number | undefined {
 	const size = u32At(packed, 5) + u32At(packed, 9) * 2 ** 32;
 	return packed.length < HEADER_SIZE || size >= 2 ** 53 ? undefined : size;
 }
@@ -131,7 +131,7 @@ export function lzmaUnpackedSize(packed: Uint8Array): number | undefined {
  * @throws LzmaError when it is broken, ends early, does not say its size, or would take more than `limit` bytes.
  */
 export function unpackLzma(packed: Uint8Array, limit: number): Uint8Array {
-	const size = lzmaUnpackedSize(packed);
+	const size = unpackedSize(packed);
 	if (size === undefined) throw new LzmaError("the unpacked size is missing");
 	if (size > limit) throw new LzmaError(`${size} bytes unpacked are more than the ${limit} that are possible`);
 	const properties = u8At(packed, 0);

@@ -17,7 +17,7 @@ type Decoder = (data: Uint8Array) => DecodedValue | undefined;
 const hex4 = (value: number): string => value.toString(16).toUpperCase().padStart(4, "0");
 
 /** EFI_LOAD_OPTION (UEFI 2.10, 3.1.3). */
-export interface LoadOption {
+interface LoadOption {
 	readonly attributes: number;
 	readonly description: string;
 	readonly path: string;
@@ -28,7 +28,7 @@ const ACTIVE = 1;
 const HIDDEN = 8;
 const APPLICATION = 0x100;
 
-export function parseLoadOption(data: Uint8Array): LoadOption | undefined {
+function parseLoadOption(data: Uint8Array): LoadOption | undefined {
 	const pathSize = u16At(data, 4);
 	const { text, end } = utf16At(data, 6);
 	if (data.length < 8 || end + pathSize > data.length) return undefined;

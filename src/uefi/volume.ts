@@ -31,7 +31,7 @@ export function parseVolume(bytes: Uint8Array, place: Place, budget: Budget): Pi
 	};
 }
 
-export function blocksText(blocks: readonly BlockRun[]): string {
+function blocksText(blocks: readonly BlockRun[]): string {
 	return blocks.map(({ count, size }) => `${count} of ${size} bytes`).join(", ");
 }
 

@@ -144,6 +144,21 @@ describe("flash vars", () => {
 	});
 });
 
+test("what the firmware will do at its next start is not forestalled", async () => {
+	const bytes = build.variableFlash();
+	// A write that is described and in the spare area, and not yet in its place.
+	const queue = new Uint8Array(80);
+	queue[0] = 0xfc;
+	queue[24] = 1;
+	queue[40] = 0xfd;
+	bytes.set(queue, 0xf20);
+	writeFileSync(join(folder, "vars.fd"), bytes);
+	expect(await flash("vars", "./vars.fd", "set", "Timeout", "5")).toEqual(
+		complains("vars.fd: the firmware was interrupted while it wrote its variables anew (0x000f00); start it once"),
+	);
+	expect((await flash("info", "./vars.fd")).stdout).toContain("valid, 1 write, the last one interrupted");
+});
+
 describe("flash diff", () => {
 	test("blocks and variables that differ, and the status says that they do", async () => {
 		writeFileSync(join(folder, "other.fd"), build.variableFlash());

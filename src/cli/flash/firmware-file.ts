@@ -1,8 +1,9 @@
 import { UserError } from "../../base/errors.ts";
 import { FlashFile } from "../../host/flash-file.ts";
 import { type FirmwareImage, parseImage } from "../../uefi/image.ts";
-import { type Piece, walk } from "../../uefi/piece.ts";
+import { walk } from "../../uefi/piece.ts";
 import { parseVariableStore, type VariableStore } from "../../uefi/variable-store.ts";
+import { volumeHeader } from "../../uefi/volume-header.ts";
 
 /** Bytes; flash chips of PCs are smaller. */
 export const IMAGE_LIMIT = 256 * 2 ** 20;
@@ -52,9 +53,8 @@ export function storeOf(image: FirmwareImage, file: string): PlacedStore {
 
 /** Bytes of the blocks that the first volume says the chip has. */
 export function blockSizeOf(image: FirmwareImage): number {
-	const volume = image.pieces.find(({ kind }: Piece) => kind === "volume");
-	const [, size] = /^\d+ of (\d+)/.exec(String(volume?.details["blocks"] ?? "")) ?? [];
-	return Number(size ?? DEFAULT_BLOCK) || DEFAULT_BLOCK;
+	const volume = image.pieces.find(({ kind }) => kind === "volume");
+	return (volume && volumeHeader(volume.bytes)?.blocks[0]?.size) || DEFAULT_BLOCK;
 }
 
 /** As on QEMU's PC. */

@@ -51,10 +51,10 @@ function markOf({ kind }: Piece): "title" | "name" {
 
 /** What a piece is, in one line. */
 export function pieceText(piece: Piece): string {
-	const { kind, type, name, guid, details } = piece;
+	const { kind, type, name, guid } = piece;
 	switch (kind) {
 		case "volume":
-			return `volume ${[type, name ?? (type === "NVRAM" ? undefined : guid)].filter((part) => part !== undefined).join(" ")}, blocks: ${details["blocks"]}${packedText(piece)}`;
+			return volumeText(piece);
 		case "file":
 			return name === undefined ? `${guid ?? ""} (${type})`.trim() : `${name} (${type}, ${guid})`;
 		case "section":
@@ -64,23 +64,29 @@ export function pieceText(piece: Piece): string {
 		case "ftw":
 			return `fault-tolerant writes: ${type}`;
 		case "spare":
-			return type === "" ? "spare area of fault-tolerant writes, in use" : "spare area of fault-tolerant writes";
+			return `spare area of fault-tolerant writes${type === "" ? ", in use" : ""}`;
 		case "free":
 			return "free";
 		case "padding":
 			return type;
 		case "data":
-			return type === "" ? `data ${hex(piece.bytes.subarray(0, 16))}…` : type;
+			return type === "" ? `data ${hex(piece.bytes.subarray(0, GLIMPSE))}…` : type;
 	}
+}
+
+/** Bytes that are shown of what is unknown. */
+const GLIMPSE = 16;
+
+function volumeText({ type, name, guid, details, packed }: Piece): string {
+	const own = name ?? (type === "NVRAM" ? undefined : guid);
+	const title = own === undefined ? type : `${type} ${own}`;
+	return `volume ${title}, blocks: ${details["blocks"]}${packed ? " (packed)" : ""}`;
 }
 
 function variablesText({ type, details }: Piece): string {
 	const count = (key: string, noun: string): string => plural(Number(details[key]), noun);
-	return `variables, ${type}: ${details["variables"]} in ${count("records", "record")}, ${count("used", "byte")} used, ${count("free", "byte")} free`;
-}
-
-function packedText({ packed }: Piece): string {
-	return packed ? " (packed)" : "";
+	const room = `${count("used", "byte")} used, ${count("free", "byte")} free`;
+	return `variables, ${type}: ${details["variables"]} in ${count("records", "record")}, ${room}`;
 }
 
 function sectionText({ type, name, guid, details }: Piece): string {

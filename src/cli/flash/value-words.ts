@@ -69,8 +69,8 @@ const FORMS: Readonly<Record<string, Parser>> = {
 	json: fromJson,
 };
 
-/** What help says about values. */
-export const VALUE_FORMS =
+/** What a message says about values. */
+const VALUE_FORMS =
 	"hex:00ff, text:abc, ascii:abc (with a zero at the end), utf16:abc, u8: u16: u32: u64:5, file:PATH, json:[0,1]";
 
 /** Numbers as bytes; text as it is. */

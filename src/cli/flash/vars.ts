@@ -12,8 +12,7 @@ import { outputStyle } from "./style.ts";
 import { parseValue, parseVariableName } from "./value-words.ts";
 import { variableJson, variableLines } from "./variable-lines.ts";
 
-export const VARS_FORMATS = ["text", "json", "hex", "raw"] as const;
-export type VarsFormat = (typeof VARS_FORMATS)[number];
+type VarsFormat = "text" | "json" | "hex" | "raw";
 
 export interface VarsOptions {
 	readonly format: VarsFormat;

@@ -176,7 +176,12 @@ export class Row {
 		const moved = stackPointer !== this.stackPointer;
 		if (!moved && (this.count & (this.count - 1)) !== 0) return;
 		this.stackPointer = stackPointer;
-		if (this.explainer === undefined || this.looks >= LOOKS[this.command === undefined ? "store" : "command"] || write.by.kind === "dma") return;
+		if (
+			this.explainer === undefined ||
+			this.looks >= LOOKS[this.command === undefined ? "store" : "command"] ||
+			write.by.kind === "dma"
+		)
+			return;
 		this.looks++;
 		const frames = this.explainer.stack(write);
 		if (frames.length === 0) return;
