@@ -5,9 +5,10 @@ import type { Explainer } from "../debug/rom-writes/row.ts";
 import * as stacks from "../debug/symbols/call-stack.ts"; // deferred
 import * as symbolFiles from "../debug/symbols/guest-symbols.ts"; // deferred
 import type { GuestView, StackRegisters } from "../debug/symbols/guest-view.ts";
-import { type Frame, placeText, type Symbols } from "../debug/symbols/symbols.ts";
+import { type Frame, type MemoryReader, placeText, type Symbols } from "../debug/symbols/symbols.ts";
 import type { EndKind } from "../machine/outcome.ts";
 
+const HLT = 0xf4;
 /** Frames that the end of a run shows. */
 const SHOWN = 8;
 
@@ -43,8 +44,16 @@ export function finalStack(end: EndKind, view: () => GuestView, load: () => Symb
 	const symbols = PUZZLING.includes(end) ? load() : undefined;
 	if (symbols === undefined) return [];
 	const { read, registers } = view();
-	const frames = stacks.callStack(registers(), read, symbols, SHOWN);
+	const now = end === "halted" ? atHalt(registers(), read) : registers();
+	const frames = stacks.callStack(now, read, symbols, SHOWN);
 	return frames[0]?.place === undefined ? [] : frames;
+}
+
+/** The processor is behind the HLT that it waits in, which may be where another function begins. */
+function atHalt(registers: StackRegisters, read: MemoryReader): StackRegisters {
+	const { regs, codeBase } = registers;
+	const isBehind = regs.rip > 0n && read(codeBase + regs.rip - 1n, 1)?.[0] === HLT;
+	return isBehind ? { ...registers, regs: { ...regs, rip: regs.rip - 1n } } : registers;
 }
 
 /** Says what the guest was doing at a store to ROM. `load` gets the symbols, at the first one. */

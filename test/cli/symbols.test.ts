@@ -40,11 +40,11 @@ describe("a run that ends somewhere", () => {
 		const { status, stderr } = tsvmm("--symbols", "rom.map@0xff000", "--result", "result.json");
 		expect({ status, stderr }).toEqual({
 			status: 123,
-			stderr: `${HALTED}  #0 0xff101 rom!stop+0x1\n  #1 ? 0xff007 rom!start+0x7\n`,
+			stderr: `${HALTED}  #0 0xff100 rom!stop\n  #1 ? 0xff007 rom!start+0x7\n`,
 		});
 		expect(JSON.parse(readFileSync(join(folder, "result.json"), "utf8"))).toMatchObject({
 			stack: [
-				{ address: "0xff101", module: "rom", symbol: "stop", offset: 1, how: "exact" },
+				{ address: "0xff100", module: "rom", symbol: "stop", offset: 0, how: "exact" },
 				{ address: "0xff007", module: "rom", symbol: "start", offset: 7, how: "scan" },
 			],
 		});

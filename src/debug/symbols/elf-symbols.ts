@@ -12,13 +12,15 @@ const STB = { local: 0, weak: 2 } as const;
 const SHN_ABSOLUTE = 0xfff1;
 const SHN_FIRST_RESERVED = 0xff00;
 const PAGE = 4096n;
+/** Linux's variables of each processor, whose addresses are offsets. */
+const PER_CPU = ".data..percpu";
 
 /** Symbols, lines and unwind tables of an ELF file (System V gABI chapter 4, DWARF 2 to 5). @throws Damaged */
 export function readElfSymbols(file: SymbolFile, module: string): ImageContents {
 	const elf = new ElfFile(file);
 	const addresses = placed(elf);
 	const addressOf = (section: ElfSection): bigint => addresses.get(section.index) ?? section.address;
-	const loaded = elf.sections.filter(({ isLoaded, size }) => isLoaded && size > 0);
+	const loaded = elf.sections.filter(({ isLoaded, size, name }) => isLoaded && size > 0 && name !== PER_CPU);
 	const sections = loaded.map((section) => ({
 		first: addressOf(section),
 		end: addressOf(section) + BigInt(section.size),
@@ -126,7 +128,7 @@ function readSymbols(
 		if (name === "" || /^(\.L|\$[adtx](\.|$))/.test(name)) continue;
 		let address = table.word(at + (wide ? 8 : 4), elf.wordSize);
 		const owner = home < SHN_FIRST_RESERVED ? elf.sections[home] : undefined;
-		if (owner !== undefined && !owner.isLoaded) continue;
+		if (owner !== undefined && (!owner.isLoaded || owner.name === PER_CPU)) continue;
 		if (owner !== undefined && elf.type === ET.relocatable) address += addressOf(owner);
 		const size = Number(table.word(at + (wide ? 16 : 8), elf.wordSize));
 		const list = home === SHN_ABSOLUTE ? numbers : entries;

@@ -7,6 +7,8 @@ import { Bytes, Damaged } from "./bytes.ts";
 const NONBLOCKING_READ = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 /** Most bytes of one section or text: more is no symbol file. */
 const MOST = 2 ** 30;
+/** Node cannot have strings of twice that length. */
+const LONGEST_TEXT = 2 ** 28;
 
 /** A file with symbols, of which only what is asked for is read. */
 export class SymbolFile {
@@ -51,8 +53,9 @@ export class SymbolFile {
 		return new SymbolFile(this.path, this.what);
 	}
 
-	/** All of a file of text. */
+	/** All of a file of text. @throws Damaged for more than any list of symbols is */
 	text(): string {
+		if (this.size > LONGEST_TEXT) throw new Damaged(`has ${this.size} bytes of text; at most ${LONGEST_TEXT} are read`);
 		return this.read(0, this.size, "its text").data.toString("utf8");
 	}
 
