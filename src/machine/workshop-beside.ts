@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import { Bug } from "../base/errors.ts";
 import type { Feature } from "../isa/features.ts";
 import type { TableRoom, UnitOrder, UnitResult, Workshop } from "../vcpu/jit/unit-order.ts";
 
@@ -29,7 +30,6 @@ export function canWorkBeside(): boolean {
 
 /** Makes units in a thread of its own, so that the guest goes on meanwhile. The thread starts with the first order. */
 export class WorkshopBeside implements Workshop {
-	readonly most = MOST_ORDERS;
 	private readonly room: TableRoom;
 	private readonly program: URL;
 	private readonly bell: number;
@@ -38,6 +38,9 @@ export class WorkshopBeside implements Workshop {
 	/** Who waits, oldest first; undefined: nobody any more. */
 	private readonly waiting: (((result: UnitResult) => void) | undefined)[] = [];
 	private heard = 0;
+	private failure: unknown;
+	/** The host has no room for the thread: nothing is made, and all is interpreted. */
+	private barred = false;
 	private features: readonly Feature[] | undefined;
 
 	/** `program`: what the thread runs. */
@@ -49,12 +52,21 @@ export class WorkshopBeside implements Workshop {
 		this.words = new Int32Array(room.memory.buffer, 0, (room.arena + 8) / 4);
 	}
 
+	get most(): number {
+		return this.barred ? 0 : MOST_ORDERS;
+	}
+
 	get busy(): number {
 		return this.waiting.length;
 	}
 
 	make(order: UnitOrder, done: (result: UnitResult) => void): void {
-		this.worker ??= this.start();
+		try {
+			this.worker ??= this.start();
+		} catch (error) {
+			this.failed(error);
+			return;
+		}
 		this.waiting.push(done);
 		const message: ToWorker = order;
 		this.worker.port.postMessage(
@@ -63,7 +75,9 @@ export class WorkshopBeside implements Workshop {
 		);
 	}
 
+	/** @throws Bug where the thread has met one. */
 	poll(): void {
+		if (this.failure !== undefined) throw new Bug("a unit could not be made", { cause: this.failure });
 		if (this.waiting.length === 0 || Atomics.load(this.words, this.bell >> 2) === this.heard) return;
 		for (;;) {
 			const received = receiveMessageOnPort(this.worker!.port);
@@ -95,9 +109,15 @@ export class WorkshopBeside implements Workshop {
 		this.heard = 0;
 		Atomics.store(this.words, this.bell >> 2, 0);
 		const thread = new Worker(this.program, { workerData, transferList: [port2], execArgv: [] });
+		thread.on("error", (error) => this.failed(error));
 		// It keeps no process alive.
 		thread.unref();
 		port1.unref();
 		return { thread, port: port1 };
+	}
+
+	private failed(error: unknown): void {
+		if (error instanceof Error && "code" in error && String(error.code).startsWith("ERR_WORKER_")) this.barred = true;
+		else this.failure = error;
 	}
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -32,11 +32,11 @@ interface Beside {
 	readonly workshop: WorkshopBeside;
 }
 
-async function beside(code: readonly number[], run: (parts: Beside) => Promise<void>): Promise<void> {
+async function beside(code: readonly number[], run: (parts: Beside) => Promise<void>, made = program): Promise<void> {
 	const guest = await TestGuest.create("interpreter", { code });
 	let workshop: WorkshopBeside | undefined;
 	const open = (room: ConstructorParameters<typeof WorkshopBeside>[0]): WorkshopBeside => {
-		workshop = new WorkshopBeside(room, program);
+		workshop = new WorkshopBeside(room, made);
 		return workshop;
 	};
 	const compiler = new UnitCompiler(guest.processor, open, 8);
@@ -102,6 +102,21 @@ describe("WorkshopBeside", () => {
 			guest.processor.code.flush();
 			await runUntil(guest, () => compiler.made > made);
 		});
+	});
+
+	it("says so where its thread fails", async () => {
+		const broken = join(folder, "broken.cjs");
+		writeFileSync(
+			broken,
+			'require("node:worker_threads").workerData.port.once("message", () => { throw new Error("no"); });',
+		);
+		await beside(
+			LOOP,
+			async ({ guest }) => {
+				await expect(runUntil(guest, () => false)).rejects.toThrow("a unit could not be made");
+			},
+			pathToFileURL(broken),
+		);
 	});
 
 	it("starts no thread, and closes, where nothing was hot", async () => {
