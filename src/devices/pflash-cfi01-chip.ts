@@ -116,11 +116,10 @@ export class Cfi01Chip implements FlashChip<Cfi01ChipState> {
 	}
 
 	get showsArray(): boolean {
-		return this.readMode === "array" && this.busy === undefined;
+		return this.readMode === "array";
 	}
 
 	read(word: number): number {
-		if (this.busy !== undefined) return this.status;
 		switch (this.readMode) {
 			case "array":
 				return this.cells.read(word);
@@ -301,6 +300,7 @@ export class Cfi01Chip implements FlashChip<Cfi01ChipState> {
 		if (operation !== undefined) this.begin(operation);
 	}
 
+	/** Reads give the status from here on, at least until it is done: no command for another mode is heard. */
 	private begin(operation: Operation): void {
 		this.readMode = "status";
 		if (!this.timing) return;
