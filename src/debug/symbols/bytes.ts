@@ -52,7 +52,7 @@ export class Bytes {
 	}
 
 	private need(at: number, size: number): void {
-		if (at >= 0 && at + size <= this.size) return;
+		if (at >= 0 && size >= 0 && at + size <= this.size) return;
 		throw new Damaged(`is damaged or truncated: ${this.what} has ${this.size} bytes, and byte ${at + size} is needed`);
 	}
 }
@@ -67,7 +67,7 @@ export class Cursor {
 		this.bytes = bytes;
 		this.at = at;
 		this.end = end;
-		if (at > end || end > bytes.size) bytes.slice(at, end - at);
+		if (at > end || end > bytes.size) throw new Damaged(`is damaged or truncated: ${bytes.what} ends too early`);
 	}
 
 	get more(): boolean {

@@ -3,7 +3,8 @@ import { basename, dirname, join } from "node:path";
 import { UserError } from "../../base/errors.ts";
 import { Damaged } from "./bytes.ts";
 import { readElfSymbols } from "./elf-symbols.ts";
-import { readPeSymbols } from "./pe-symbols.ts";
+import { isPe } from "./pe-image.ts";
+import { type PeContents, readPeSymbols } from "./pe-symbols.ts";
 import { SymbolFile } from "./symbol-file.ts";
 import { type ImageContents, SymbolImage } from "./symbol-image.ts";
 import { TEXT_FORMATS } from "./text-map.ts";
@@ -15,6 +16,7 @@ export interface LoadOptions {
 	readonly what?: string;
 }
 
+const ELF_MAGIC = 0x464c_457f;
 /** Endings that say what kind of file it is, and nothing of the module. */
 const ENDINGS = /\.(elf|debug|dll|efi|exe|obj|o|ko|map|nm|sym|bin|te)$/i;
 
@@ -24,10 +26,15 @@ const ENDINGS = /\.(elf|debug|dll|efi|exe|obj|o|ko|map|nm|sym|bin|te)$/i;
  * @throws UserError that names the file, for one that is missing, damaged, or has no symbols.
  */
 export function loadSymbols(path: string, { address, what = "--symbols" }: LoadOptions = {}): SymbolImage {
+	const image = withFile(path, what, imageIn);
+	return address === undefined ? image : image.startingAt(address);
+}
+
+/** What `action` finds in a file; what it cannot read is the user's to know. */
+function withFile<T>(path: string, what: string, action: (file: SymbolFile) => T): T {
 	const file = new SymbolFile(path, what);
 	try {
-		const image = imageIn(file);
-		return address === undefined ? image : image.startingAt(address);
+		return action(file);
 	} catch (error) {
 		if (error instanceof Damaged) throw new UserError(`${what}: ${path} ${error.message}`);
 		throw error;
@@ -37,22 +44,29 @@ export function loadSymbols(path: string, { address, what = "--symbols" }: LoadO
 }
 
 function imageIn(file: SymbolFile): SymbolImage {
-	const module = basename(file.path).replace(ENDINGS, "");
+	const image = contentsOf(file);
+	if (!("image" in image) || hasSymbols(image)) return asLinked(image);
+	return besides(file.path, [image.module, moduleOf(file.path)], image) ?? refuse(image.module);
+}
+
+/** @throws Damaged for what has no format that is known */
+function contentsOf(file: SymbolFile): ImageContents | PeContents {
+	const module = moduleOf(file.path);
 	const head = file.read(0, Math.min(file.size, 4096), "its beginning");
-	if (head.size >= 4 && head.u32(0) === 0x464c_457f) return asLinked(readElfSymbols(file, module));
-	if (head.size >= 2 && (head.u16(0) === 0x5a4d || head.u16(0) === 0x5a56)) {
-		const image = readPeSymbols(file, module);
-		if (image.symbols.count > 0 || image.lines !== undefined) return asLinked(image);
-		return besides(file.path, [image.module, module], image) ?? refuse(image.module);
-	}
+	if (head.size >= 4 && head.u32(0) === ELF_MAGIC) return readElfSymbols(file, module);
+	if (head.size >= 2 && isPe(head.u16(0))) return readPeSymbols(file, module);
 	if (!head.data.includes(0)) {
 		const text = file.text();
 		const format = TEXT_FORMATS.find((each) => each.matches(text));
-		if (format !== undefined) return asLinked(format.read(text, module));
+		if (format !== undefined) return format.read(text, module);
 	}
 	const known = ["ELF", "PE/COFF", ...TEXT_FORMATS.map(({ name }) => name)];
 	throw new Damaged(`is none of the files that have symbols: ${known.join(", ")}`);
 }
+
+const moduleOf = (path: string): string => basename(path).replace(ENDINGS, "");
+
+const hasSymbols = ({ symbols, lines }: ImageContents): boolean => symbols.count > 0 || lines !== undefined;
 
 const asLinked = (contents: ImageContents): SymbolImage => new SymbolImage(contents, 0n);
 
@@ -71,10 +85,19 @@ function besides(path: string, modules: readonly string[], image: ImageContents)
 		for (const ending of SIBLINGS) {
 			const other = join(folder, `${module}${ending}`);
 			if (other === path || !existsSync(other)) continue;
-			return fitted(loadSymbols(other), image);
+			const found = readAlone(other);
+			if (found !== undefined) return fitted(found, image);
 		}
 	}
 	return undefined;
+}
+
+/** What is in a file, and not what lies beside it; undefined for an image without symbols. @throws UserError */
+function readAlone(path: string): SymbolImage | undefined {
+	return withFile(path, "--symbols", (file) => {
+		const contents = contentsOf(file);
+		return hasSymbols(contents) ? asLinked(contents) : undefined;
+	});
 }
 
 /** Symbols of an image from another file, so that the code of both is at one place. */

@@ -61,6 +61,9 @@ const CODE_VIEW = 2;
 const MOST_DEBUG_ENTRIES = 64;
 const LONGEST_RECORD = 1024;
 
+/** Whether the first two bytes of a file are those of a PE or TE image. */
+export const isPe = (magic: number): boolean => magic === MZ || magic === VZ;
+
 /** The headers in the first bytes of an image. @throws Damaged where they are none */
 export function readPe(head: Bytes): PeImage {
 	const magic = head.u16(0);

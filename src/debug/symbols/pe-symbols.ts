@@ -11,8 +11,12 @@ const CLASS = { external: 2, static: 3, label: 6 } as const;
 const FUNCTION = 0x20;
 const MOST_EXPORTS = 1 << 16;
 
+export interface PeContents extends ImageContents {
+	readonly image: PeImage;
+}
+
 /** Symbols of a PE or TE image: its COFF symbols, its exports, and the DWARF lines that GCC puts into it. @throws Damaged */
-export function readPeSymbols(file: SymbolFile, fileModule: string): ImageContents & { readonly image: PeImage } {
+export function readPeSymbols(file: SymbolFile, fileModule: string): PeContents {
 	const image = readPe(file.read(0, Math.min(file.size, PE_HEADERS), "its PE headers"));
 	const read = (rva: number, size: number): Bytes | undefined => atRva(file, image, rva, size);
 	const entry = debugEntry(image, read);

@@ -1,7 +1,7 @@
 import type { Guid } from "../../uefi/guid.ts";
 import { Bytes, Damaged } from "./bytes.ts";
 import type { GuestView } from "./guest-view.ts";
-import { type DebugEntry, debugEntry, moduleOfPath, PE_HEADERS, type PeImage, readPe } from "./pe-image.ts";
+import { type DebugEntry, debugEntry, isPe, moduleOfPath, PE_HEADERS, type PeImage, readPe } from "./pe-image.ts";
 import { type ListedImage, UefiTables } from "./uefi-tables.ts";
 import { volumeNames } from "./uefi-volumes.ts";
 
@@ -26,8 +26,6 @@ const MARK = 512;
 const LEAST_HEADERS = 64;
 /** Misses remembered, and images. */
 const MOST = 4096;
-const MZ = 0x5a4d;
-const VZ = 0x5a56;
 /** Sections of files in firmware volumes (UEFI Platform Initialization, volume 3, 2.1.5). */
 const SECTION = { pe: 0x10, te: 0x12, name: 0x15 } as const;
 const SECTIONS_BEHIND = 4;
@@ -114,7 +112,7 @@ export class UefiModules {
 			if (bytes === undefined) return undefined;
 			for (let at = PAGE - 4; at >= 0; at -= 4) {
 				const magic = bytes[at]! | (bytes[at + 1]! << 8);
-				if (magic !== MZ && magic !== VZ) continue;
+				if (!isPe(magic)) continue;
 				const module = this.moduleAt(page + BigInt(at), () => undefined);
 				if (module === undefined || address < module.first || address >= module.end) continue;
 				this.keep(module);

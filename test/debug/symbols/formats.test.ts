@@ -219,6 +219,15 @@ describe("PE images", () => {
 		expect(moved.at(0x6a0_1000n + leaf - 0x240n)).toMatchObject({ module: "Thing", symbol: "leaf" });
 	});
 
+	test("without symbols, of which several lie side by side, are refused, or have those of a map beside them", () => {
+		mkdirSync(join(folder, "msvc"));
+		for (const ending of ["efi", "dll", "debug"])
+			write(`msvc/Lone.${ending}`, buildPe({ base, path: "C:\\b\\Lone.pdb" }));
+		expect(() => loadSymbols(join(folder, "msvc/Lone.efi"))).toThrow(/Lone\.efi is a PE image without symbols/);
+		write("msvc/Lone.map", readFileSync(join(folder, "Driver.map")));
+		expect(says(loadSymbols(join(folder, "msvc/Lone.efi")), base + 0x380n)).toBe("Lone!Work+0x10");
+	});
+
 	test.each(["NB10", "RSDS", "MTOC"] as const)(
 		"without symbols anywhere are refused by the name in their %s record",
 		(form) => {
@@ -278,14 +287,9 @@ describe("what is no file of symbols", () => {
 	}
 
 	const seeds = (): Uint8Array[] => {
-		const built = ["plain.elf", "plain.map", "pe.o"].map((name) => readFileSync(join(folder, name)));
+		const built = ["plain.elf", "plain.map", "pe.o", "PEIFV.Fv.map", "Driver.map", "System.map-6.1.0"];
 		const pe = buildPe({ path: "/b/DEBUG/DxeThing.dll" });
-		return [
-			...built,
-			pe.slice(0, 0x3000),
-			readFileSync(join(folder, "Driver.map")),
-			readFileSync(join(folder, "System.map-6.1.0")),
-		];
+		return [...built.map((name) => readFileSync(join(folder, name))), pe.slice(0, 0x3000)];
 	};
 
 	testWith("gcc")("files with bytes changed, cut short or repeated give symbols or one error", () => {
