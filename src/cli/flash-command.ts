@@ -12,17 +12,21 @@ export interface CommandOutput {
 	done(status: number): void;
 }
 
-/** `tsvmm flash`: commands on flash images. What they do is loaded when one of them runs. */
+/** `tsvmm flash`: commands on flash images. They are made when one of them is asked for, and what they do is loaded then. */
 export function flashCommand(program: Command, output: CommandOutput): void {
 	const flash = program
 		.command("flash")
 		.summary("look into flash images and change UEFI variables")
 		.description("Looks into flash images: firmware volumes, files, UEFI variables.")
 		.helpCommand(false);
-	infoCommand(flash, output);
-	diffCommand(flash, output);
-	varsCommand(flash, output);
-	extractCommand(flash, output);
+	program.hook("preSubcommand", (_program, command) => {
+		if (command !== flash) return;
+		infoCommand(flash, output);
+		diffCommand(flash, output);
+		varsCommand(flash, output);
+		extractCommand(flash, output);
+		for (const child of flash.commands) child.copyInheritedSettings(flash);
+	});
 }
 
 function infoCommand(flash: Command, output: CommandOutput): void {

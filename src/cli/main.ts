@@ -91,10 +91,6 @@ function usageProblem(text: string): string {
 	return `tsvmm: ${problem.replace(/\.$/, "").replace(". Expected", ": expected")} ${more}`;
 }
 
-function inheritSettings(command: Command): void {
-	for (const child of command.commands) inheritSettings(child.copyInheritedSettings(command));
-}
-
 function build(boot: Boot, done: (status: number) => void): Command {
 	const program = new Command("tsvmm")
 		.description("A command-line virtual machine monitor with a software x86 processor.")
@@ -113,7 +109,7 @@ function build(boot: Boot, done: (status: number) => void): Command {
 	isaCommand(program);
 	flashCommand(program, { write: print, done });
 	romWritesCommand(program, print);
-	inheritSettings(program);
+	for (const command of program.commands) command.copyInheritedSettings(program);
 	return program;
 }
 
