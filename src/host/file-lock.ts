@@ -1,7 +1,7 @@
 import { fstatSync, linkSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { UserError } from "../base/errors.ts";
-import { codeOf, fileProblem } from "../base/file-problem.ts";
+import { codeOf, fileProblem, writeHint } from "../base/file-problem.ts";
 import { atExit } from "./at-exit.ts";
 import { type FileUser, usersOf } from "./file-users.ts";
 import { forbidsWriting, lockRanges } from "./range-locks.ts";
@@ -98,7 +98,7 @@ function create(path: string, text: string, what: string): boolean {
 		return true;
 	} catch (error) {
 		if (codeOf(error) === "EEXIST") return false;
-		throw new UserError(`${what}: the lock ${path} ${fileProblem(error)}`);
+		throw new UserError(`${what}: the lock ${path} ${fileProblem(error)}${writeHint(error)}`);
 	}
 }
 

@@ -94,11 +94,14 @@ export function placeOf(
 	if (different === 0 && least === 0) return place;
 	let ahead = 0;
 	for (const { start, bytes, reports } of changes(settings)) {
-		for (let n = 0; n < bytes.length; n++) {
-			const at = start + n;
-			if (model[at] !== image[at]) different--;
-			model[at] = bytes[n]!;
-			if (model[at] !== image[at]) different++;
+		for (let n = 0, at = start; n < bytes.length; n++, at++) {
+			const before = model[at];
+			const after = bytes[n]!;
+			if (before === after) continue;
+			const wanted = image[at];
+			if (before === wanted) different++;
+			else if (after === wanted) different--;
+			model[at] = after;
 		}
 		place = { changes: place.changes + 1, reports: place.reports + reports, erased: bytes.length > 1 };
 		if (place.reports < least) continue;

@@ -158,6 +158,14 @@ describe("flash file mistakes", () => {
 	});
 });
 
+test("a folder in which no lock can be made: the message names the lock", () => {
+	chmodSync(path, 0o666);
+	chmodSync(folder, 0o555);
+	expect(message(() => unprivileged(open))).toBe(
+		`--flash: the lock ${path}.lock is not accessible (permission denied); add ,readonly or ,snapshot to leave it unchanged`,
+	);
+});
+
 describe("flash file lock", () => {
 	const lock = () => `${path}.lock`;
 	/** The pid of a process that has ended. */
