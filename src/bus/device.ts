@@ -60,7 +60,7 @@ export interface Dma {
 }
 
 /** Why the machine starts over. */
-export type ResetKind = "cf9" | "keyboard" | "port92" | "triple-fault" | "acpi" | "init";
+export type ResetKind = "cf9" | "keyboard" | "port92" | "triple-fault" | "acpi" | "debugger" | "init";
 
 /** What devices may ask of the machine as a whole. Requests take effect when the current exit has been handled. */
 export interface PowerControl {

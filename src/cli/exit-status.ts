@@ -24,6 +24,7 @@ export const STATUS = {
 	panic: 204,
 	reset: 205,
 	breakpoint: 206,
+	killed: 207,
 } as const;
 
 /** The table for help and documentation: status and meaning. */
@@ -49,6 +50,7 @@ export const STATUS_MEANINGS: readonly (readonly [status: string, meaning: strin
 	[`${STATUS.panic}`, "the guest's kernel panicked: --panic-text appeared"],
 	[`${STATUS.reset}`, "the guest reset the machine, and --on-reset said to end then"],
 	[`${STATUS.breakpoint}`, "stopped at a --break"],
+	[`${STATUS.killed}`, "a debugger ended the run (--gdb)"],
 ];
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
@@ -71,6 +73,7 @@ const STATUS_OF: Readonly<Record<Exclude<EndKind, "debug-exit" | "signal">, numb
 	halted: STATUS.halted,
 	panic: STATUS.panic,
 	reset: STATUS.reset,
+	killed: STATUS.killed,
 };
 
 function debugExitStatus(value: number, encoding: MachineConfig["debugExitEncoding"]): number {

@@ -9,8 +9,11 @@ import { type Frame, type MemoryReader, placeText, type Symbols } from "../debug
 import type { EndKind } from "../machine/outcome.ts";
 
 const HLT = 0xf4;
-/** Frames that the end of a run shows. */
+/** Frames that the end of a run shows, and a debugger. */
 const SHOWN = 8;
+const MOST_FRAMES = 64;
+
+const NO_SYMBOLS: Symbols = { at: () => undefined };
 
 /** Ends of which one wants to know where the guest was. */
 const PUZZLING: readonly EndKind[] = [
@@ -54,6 +57,12 @@ function atHalt(registers: StackRegisters, read: MemoryReader): StackRegisters {
 	const { regs, codeBase } = registers;
 	const isBehind = regs.rip > 0n && read(codeBase + regs.rip - 1n, 1)?.[0] === HLT;
 	return isBehind ? { ...registers, regs: { ...regs, rip: regs.rip - 1n } } : registers;
+}
+
+/** The call stack where the guest is. */
+export function currentStack(view: () => GuestView, symbols: Symbols = NO_SYMBOLS): readonly Frame[] {
+	const { read, registers } = view();
+	return stacks.callStack(registers(), read, symbols, MOST_FRAMES);
 }
 
 /** Says what the guest was doing at a store to ROM. `load` gets the symbols, at the first one. */

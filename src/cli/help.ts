@@ -11,7 +11,8 @@ const STATUS_WIDTH = 10;
 /** How the flag of an option looks in help: `-m, --memory <SIZE>`. */
 export function flagSyntax(option: Option): string {
 	const short = option.short === undefined ? "" : `-${option.short}, `;
-	return `${short}--${option.name} <${option.kind.placeholder}>`;
+	const { placeholder } = option.kind;
+	return `${short}--${option.name}${placeholder === "" ? "" : ` <${placeholder}>`}`;
 }
 
 /** What help and documentation say about an option's default; nothing when there is none. */

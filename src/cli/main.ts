@@ -22,6 +22,7 @@ function addMachineOptions(command: Command): GivenOptions {
 				given.set(option.name, [...earlier, { text, where: `--${option.name}` }]);
 				return text;
 			});
+			if (option.kind.placeholder === "") flag.preset("on");
 			command.addOption(flag);
 		}
 	}

@@ -39,6 +39,8 @@ export function endText(end: End): string {
 			return `stopped at a store to ROM at ${hex(end.store.gpa)} (--break)`;
 		case "signal":
 			return end.signal === "SIGINT" ? "interrupted" : `ended by ${end.signal}`;
+		case "killed":
+			return "ended by the debugger";
 		case "output-error":
 			return end.detail;
 	}

@@ -4,6 +4,7 @@ import { fileProblem } from "../base/file-problem.ts";
 import { hostMs } from "../base/host-time.ts";
 import type { MachineConfig } from "../config/index.ts";
 import { type GivenOptions, resolveConfig } from "../config/resolve.ts";
+import type { GdbServer } from "../debug/gdb/server.ts";
 import { RomWriteJournal } from "../debug/rom-write-journal.ts";
 import type { GuestView } from "../debug/symbols/guest-view.ts";
 import type { Frame, Symbols } from "../debug/symbols/symbols.ts";
@@ -16,10 +17,10 @@ import { Consoles, lost } from "./consoles.ts";
 import { Display } from "./display.ts";
 import { exitStatus, STATUS, signalStatus } from "./exit-status.ts";
 import type { FlashLog } from "./flash-log/flash-log.ts";
-import { finalStack, stackLines, storeExplainer, symbolsOf } from "./guest-place.ts";
+import { currentStack, finalStack, stackLines, storeExplainer, symbolsOf } from "./guest-place.ts";
 import { createLogger } from "./log.ts";
 import { Messages, type Paint, painter } from "./messages.ts";
-import { flashLines, outcomeLine, resultJson } from "./report.ts";
+import { endText, flashLines, outcomeLine, resultJson } from "./report.ts";
 import { Tracer } from "./tracer.ts";
 
 /** Builds the machine; loaded only when everything that the user wrote is known to be right. */
@@ -93,7 +94,8 @@ class Session {
 		// What the user names must be there before the machine runs; all else can wait until somebody asks where the guest is.
 		if (this.config.symbols.length > 0) this.loadSymbols();
 		if (this.flashLogFile !== undefined) this.flashLog = await this.openFlashLog(this.flashLogFile);
-		const machine = await boot(this.config, this.host());
+		const debug = await this.listen();
+		const machine = await boot(this.config, this.host(debug));
 		this.machine = machine;
 		if (this.early !== undefined) machine.stop(this.early);
 		const progress = this.showProgress(machine);
@@ -101,10 +103,31 @@ class Session {
 			const outcome = await machine.run();
 			const took = hostMs() - started;
 			const stack = finalStack(outcome.end.kind, this.view, () => this.loadSymbols());
-			return this.report(outcome, machine, took, stack);
+			const status = this.report(outcome, machine, took, stack);
+			debug?.finish(status);
+			return status;
 		} finally {
 			clearInterval(progress);
+			debug?.close();
 		}
+	}
+
+	/** A way in for debuggers, where one is wanted. @throws UserError where it cannot be had. */
+	private async listen(): Promise<GdbServer | undefined> {
+		const { gdb, pause = false, logLevel } = this.config;
+		if (gdb === undefined) return undefined;
+		const { GdbServer } = await import("../debug/gdb/server.ts");
+		const topics = {
+			romWrites: () => this.journal.summary(),
+			where: () => stackLines(currentStack(this.view, this.loadSymbols())),
+		};
+		const server = await GdbServer.listen({ address: gdb, waits: pause, topics });
+		if (logLevel !== "off" && logLevel !== "error") {
+			const waits = pause ? "waiting for a debugger" : "a debugger may come";
+			this.messages.line(`tsvmm: ${waits}: target remote ${server.where}`, "quiet");
+			this.messages.flush();
+		}
+		return server;
 	}
 
 	/** Everything is brought out, files are closed and the terminal is as it was. May be called repeatedly. */
@@ -130,7 +153,7 @@ class Session {
 		return this.symbols;
 	}
 
-	private host(): MachineHost {
+	private host(debug: GdbServer | undefined): MachineHost {
 		const { config, messages, display, dirtyLog, flashLog } = this;
 		return {
 			serial: this.consoles.serial,
@@ -140,6 +163,7 @@ class Session {
 			romWrites: this.journal,
 			...(this.tracer ? { trace: this.tracer.take } : {}),
 			...(flashLog === undefined ? {} : { flash: flashLog }),
+			...(debug === undefined ? {} : { debugger: describing(debug) }),
 			...(dirtyLog === undefined ? {} : { dirtyLog: (line: string) => writeFully(dirtyLog, Buffer.from(`${line}\n`)) }),
 			...(display === undefined ? {} : { screen: (screen: TextCells) => display.show(screen) }),
 		};
@@ -229,3 +253,8 @@ function createFile(path: string, what: string): number {
 }
 
 const millions = (count: number): string => `${(count / 1e6).toFixed(1)} M`;
+
+/** A debugger's way in that knows how ends are called. */
+function describing(server: GdbServer): NonNullable<MachineHost["debugger"]> {
+	return { waits: server.waits, serve: (target) => server.serve(target), describe: endText };
+}

@@ -330,3 +330,14 @@ export const cpu: Kind<CpuText> = {
 		}),
 	fromFile: scalarText,
 };
+
+/** Something that is on where it is named: `--name`, `name: true`. */
+export const flag: Kind<boolean> = {
+	placeholder: "",
+	parse(given) {
+		if (given !== "on" && given !== "off") throw new ValueError(`"${given}" is neither on nor off`);
+		return given === "on";
+	},
+	schema: (z) => z.boolean(),
+	fromFile: (value) => (value === true ? "on" : "off"),
+};

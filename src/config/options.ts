@@ -2,6 +2,7 @@ import type { ConfigOf } from "./option.ts";
 import { board } from "./sections/board.ts";
 import { consoles } from "./sections/consoles.ts";
 import { debugExit } from "./sections/debug-exit.ts";
+import { debugging } from "./sections/debugging.ts";
 import { devices } from "./sections/devices.ts";
 import { drives } from "./sections/drives.ts";
 import { engine } from "./sections/engine.ts";
@@ -20,6 +21,7 @@ export const OPTION_GROUPS = [
 	["How a run ends", [...limits, ...verdict, ...debugExit]],
 	["How it runs", engine],
 	["What is reported", reporting],
+	["Debugging", debugging],
 ] as const;
 
 type AnyOption = (typeof OPTION_GROUPS)[number][1][number];

@@ -3,6 +3,7 @@ import { nearest } from "./nearest.ts";
 import { type Option, ValueError } from "./option.ts";
 import { type MachineConfig, OPTIONS } from "./options.ts";
 import { checkConsoles } from "./sections/consoles.ts";
+import { checkDebugging } from "./sections/debugging.ts";
 import { placeDrives } from "./sections/drives.ts";
 import { checkFirmware } from "./sections/firmware.ts";
 import { checkKernel } from "./sections/kernel.ts";
@@ -58,6 +59,7 @@ export function resolveConfig(...sources: readonly GivenOptions[]): MachineConfi
 	placeDrives(config.drives);
 	checkKernel(config);
 	checkConsoles(config);
+	checkDebugging(config);
 	return deepFreeze(config);
 }
 

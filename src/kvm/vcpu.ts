@@ -147,12 +147,12 @@ export class Vcpu {
 		const { processor, exit } = this;
 		if (reason === EXIT.internalError) {
 			exit.suberror = processor.get(F.errorSub);
-			exit.instructionBytes = processor.peekCode(this.linearIp(), INSTRUCTION_BYTES);
+			exit.instructionBytes = processor.peekCode(this.linearIp, INSTRUCTION_BYTES);
 		} else if (reason === EXIT.debug) {
 			const status = processor.get(F.stepDr6);
 			processor.set(F.stepDr6, 0);
 			exit.exception = status === 0 ? 3 : 1;
-			exit.pc = this.linearIp();
+			exit.pc = this.linearIp;
 			exit.dr6 = (DR6_FIXED | status) >>> 0;
 			exit.dr7 = (processor.get(F.breakControl) & ~BREAK_DEBUGGER) >>> 0;
 		} else if (reason === EXIT.memoryFault) {
@@ -164,10 +164,18 @@ export class Vcpu {
 		return 0;
 	}
 
-	private linearIp(): bigint {
+	/** Linear address of the instruction ahead. */
+	get linearIp(): bigint {
 		const { processor } = this;
 		const base = processor.get64(SEG.start, segmentOffset(SEGMENT.cs));
 		return (base + processor.get64(F.rip)) & processor.get64(F.linearMask);
+	}
+
+	/** Whether the instruction ahead has begun, or the one behind has more to report: not the moment for a debugger. */
+	get midInstruction(): boolean {
+		const { processor } = this;
+		const open = processor.get(F.replaying) | processor.get(F.faultPending) | (processor.get(F.pending) & PENDING.exit);
+		return this.awaiting !== "nothing" || open !== 0;
 	}
 
 	/** kvm_run's request_interrupt_window: come back as soon as the guest would take an interrupt. */

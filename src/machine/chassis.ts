@@ -11,6 +11,7 @@ import { featuresIn, findCpuid } from "../vcpu/cpuid.ts";
 import type { UnitCompiler } from "../vcpu/jit/compiler.ts";
 import { F } from "../vcpu/layout.ts";
 import { MSR } from "../vcpu/msr.ts";
+import type { RunControl } from "./debugger/run-control.ts";
 import { DirectBoot } from "./direct-boot.ts";
 import { DirtyIntervals } from "./dirty-intervals.ts";
 import { type EngineChoice, useEngine } from "./engine.ts";
@@ -47,10 +48,13 @@ export interface ChassisParts {
 	readonly deadline: number;
 	/** Called at every turn of the event loop. */
 	readonly turned: (pc: Pc) => void;
+	/** A debugger that may stop the guest. */
+	readonly debug?: RunControl | undefined;
 }
 
 /** A board with its processor, wired up after power-on, and the loop that runs it. */
 export class Chassis {
+	readonly vm: Vm;
 	readonly vcpu: Vcpu;
 	readonly pc: Pc;
 	readonly clock: GuestClock;
@@ -100,6 +104,7 @@ export class Chassis {
 
 	private constructor(vm: Vm, vcpu: Vcpu, compiler: UnitCompiler | undefined, trace: Trace, parts: ChassisParts) {
 		const { config, requests, sleep } = parts;
+		this.vm = vm;
 		this.vcpu = vcpu;
 		this.compiler = compiler;
 		const { processor } = vcpu;
@@ -174,6 +179,7 @@ export class Chassis {
 			restarted: restarts ? () => boot?.start() : undefined,
 			mayHear: () => sources.some((source) => !source.ended),
 			turned: () => parts.turned(pc),
+			debug: parts.debug,
 			trace: { exits: trace("exits"), resets: trace("resets") },
 		});
 		pc.reset();

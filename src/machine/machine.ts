@@ -59,18 +59,21 @@ export class Machine implements RunningMachine {
 		const { engine } = config;
 		const started = hostMs();
 		let screen: Screen | undefined;
+		const debug = host.debugger && (await this.debugged(host.debugger));
 		const parts = {
 			...{ config, host, requests, sleep },
 			shadow: false,
-			hostTime: () => (hostMs() - started) * 1e6,
+			hostTime: () => (hostMs() - started - (debug?.control.restedMs ?? 0)) * 1e6,
 			startUtcMs: config.rtc === "utc" ? Date.now() : config.rtc,
 			deadline: started + (config.timeoutMs ?? Number.POSITIVE_INFINITY),
 			turned: () => screen?.update(),
+			debug: debug?.control,
 		};
 		const lockstep = engine === "lockstep" ? await import("./lockstep/lockstep.ts") : undefined;
 		const pair = lockstep && (await lockstep.Lockstep.build(parts));
 		const chassis = pair?.first ?? (await Chassis.build({ ...parts, engine }));
 		this.chassis = chassis;
+		debug?.serve(chassis, pair && "with --engine lockstep a debugger changes nothing: the other machines would differ");
 		const { pc, clock } = chassis;
 		try {
 			if (pc.vga && host.screen) screen = new Screen(pc.vga, host.screen);
@@ -93,5 +96,20 @@ export class Machine implements RunningMachine {
 		const found = chooseFirmware(config, config.firmware, { onlyLooks: false });
 		host.log.info(found.chosen, "firmware");
 		return { config: found.config, firmware: found.chosen };
+	}
+
+	/** What a debugger needs of the run; loaded only where one may come. */
+	private async debugged(port: NonNullable<MachineHost["debugger"]>) {
+		const [{ RunControl }, { MachineTarget }] = await Promise.all([
+			import("./debugger/run-control.ts"),
+			import("./debugger/debug-target.ts"),
+		]);
+		const { requests, sleep } = this;
+		const control = new RunControl({ requests, sleep, describe: (end) => port.describe(end), waits: port.waits });
+		return {
+			control,
+			serve: (chassis: Chassis, sealed: string | undefined): void =>
+				port.serve(new MachineTarget(chassis, control, requests, sealed)),
+		};
 	}
 }

@@ -4,6 +4,7 @@ import type { MachineConfig } from "../config/index.ts";
 import { Vm } from "../kvm/vm.ts";
 import { type FlatRange, formatFlatView } from "../memory/flat-view.ts";
 import { formatRegionTree, type RegionNode, regionTree } from "../memory/region-tree.ts";
+import type { MemoryMap } from "./memory-map.ts";
 import { PcMemory } from "./pc/memory.ts";
 
 /** A memory slot of a machine: what its processor may touch directly. */
@@ -46,16 +47,7 @@ export async function reportMemory(given: MachineConfig): Promise<MemoryReport> 
 	});
 	try {
 		memory.follow();
-		const { root, view } = memory.map.space;
-		assert(root.offset === 0n, "the root of the memory map");
-		const slots = vm.slots.list().map(({ slot, flags, first, npages, userspaceAddr }) => ({
-			slot,
-			flags,
-			guestPhysAddr: BigInt(first),
-			memorySize: BigInt(npages) * 4096n,
-			userspaceAddr,
-		}));
-		return { tree: regionTree(root), flat: view.ranges, slots };
+		return currentMemory(vm, memory.map);
 	} finally {
 		memory.close();
 	}
@@ -67,18 +59,41 @@ async function withFirmware(config: MachineConfig, name: string): Promise<Machin
 	return chooseFirmware(config, name, { onlyLooks: true }).config;
 }
 
+/** The same of a machine that runs, as it is. */
+export function currentMemory(vm: Vm, { space }: MemoryMap): MemoryReport {
+	const { root, view } = space;
+	assert(root.offset === 0n, "the root of the memory map");
+	const slots = vm.slots.list().map(({ slot, flags, first, npages, userspaceAddr }) => ({
+		slot,
+		flags,
+		guestPhysAddr: BigInt(first),
+		memorySize: BigInt(npages) * 4096n,
+		userspaceAddr,
+	}));
+	return { tree: regionTree(root), flat: view.ranges, slots };
+}
+
 /** The report for people: the tree and the flat view in the forms of QEMU's `info mtree`, then the slots. */
-export function formatMemoryReport({ tree, flat, slots }: MemoryReport): string {
+export function formatMemoryReport(report: MemoryReport): string {
+	return `${formatTree(report)}\n${formatSlots(report)}`;
+}
+
+/** The slots of it. */
+export function formatSlots({ slots }: MemoryReport): string {
 	const hex = (value: bigint): string => value.toString(16).padStart(16, "0");
 	const lines = slots.map(({ slot, flags, guestPhysAddr, memorySize, userspaceAddr }) => {
 		const kind = flags & 2 ? "readonly" : "ram";
 		const last = guestPhysAddr + memorySize - 1n;
 		return `  ${hex(guestPhysAddr)}-${hex(last)} (slot ${slot}, flags ${flags}, ${kind}): @${hex(userspaceAddr)}\n`;
 	});
+	return `Slots\n${lines.join("")}`;
+}
+
+/** The tree and the flat view of it. */
+export function formatTree({ tree, flat }: MemoryReport): string {
 	return [
 		`memory-region: ${tree.name}\n${formatRegionTree(tree)}`,
 		`FlatView #0\n AS "memory", root: ${tree.name}\n Root memory region: ${tree.name}\n${formatFlatView(flat)}`,
-		`Slots\n${lines.join("")}`,
 	].join("\n");
 }
 

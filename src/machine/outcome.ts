@@ -1,5 +1,6 @@
 import type { Logger } from "../base/logger.ts";
 import type { ByteSink, ResetKind } from "../bus/device.ts";
+import type { DebugPort } from "../debug/gdb/target.ts";
 import type { RomWriteSink } from "../debug/rom-write.ts";
 import type { GuestView } from "../debug/symbols/guest-view.ts";
 import type { FlashEvent } from "../devices/pflash-events.ts";
@@ -35,6 +36,8 @@ export type StopReason =
 	/** A `--fail-on` text has appeared. */
 	| { readonly kind: "unwanted"; readonly text: string }
 	| PauseReason
+	/** A debugger ended the run. */
+	| { readonly kind: "killed" }
 	| { readonly kind: "signal"; readonly signal: "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGPIPE" }
 	/** A file takes no more bytes: a console's, or a flash's. */
 	| { readonly kind: "output-error"; readonly detail: string };
@@ -112,6 +115,8 @@ export interface MachineHost {
 	readonly trace?: (event: TraceEvent) => void;
 	/** One line of JSON for each interval of guest time in which the guest has stored to RAM; with `config.dirtyLog`. */
 	readonly dirtyLog?: (line: string) => void;
+	/** What a debugger comes in by; `describe` puts into words for its user why the run would have ended. */
+	readonly debugger?: DebugPort & { describe(end: End): string };
 	/** Called now and then while the screen changes, and once at the end of the run. */
 	readonly screen?: (screen: TextCells) => void;
 }

@@ -10,8 +10,8 @@ export class Requests implements PowerControl {
 	private pendingReset: ResetKind | undefined;
 	private panicMessage: () => string | undefined = () => undefined;
 	private readonly wake: () => void;
-	/** Takes what a debugger gets control for; absent while none is attached. Called in the middle of a run, from within an exit. */
-	debugger: ((reason: PauseReason) => void) | undefined;
+	private held: End | undefined;
+	private hold: ((end: End) => boolean) | undefined;
 
 	/** `wake` is called when something comes from outside while the machine may be asleep. */
 	constructor(wake: () => void) {
@@ -30,7 +30,23 @@ export class Requests implements PowerControl {
 
 	/** Whether the run ends or the machine is reset before anything else. */
 	get waiting(): boolean {
-		return this.ending !== undefined || this.pendingReset !== undefined;
+		return this.ending !== undefined || this.held !== undefined || this.pendingReset !== undefined;
+	}
+
+	/** An end that waits because somebody wants to look at the guest first. */
+	get heldEnd(): End | undefined {
+		return this.held;
+	}
+
+	/** From now on, an end that `hold` says yes to waits for {@link release}. */
+	holdBy(hold: (end: End) => boolean): void {
+		this.hold = hold;
+	}
+
+	/** The end that waits comes into force or, with `forget`, will not have been. */
+	release(forget: boolean): void {
+		if (!forget) this.ending ??= this.held;
+		this.held = undefined;
 	}
 
 	/** Gives the reset to do, and forgets it. */
@@ -48,7 +64,9 @@ export class Requests implements PowerControl {
 	/** The guest, or a limit, ends the run. */
 	finish(end: End): void {
 		const message = BY_GUEST.includes(end.kind) ? this.panicMessage() : undefined;
-		this.ending ??= message === undefined ? end : { kind: "panic", message };
+		const explained: End = message === undefined ? end : { kind: "panic", message };
+		if (this.ending === undefined && this.hold?.(explained)) this.held ??= explained;
+		else this.ending ??= explained;
 	}
 
 	/** The host ends the run. */
@@ -59,8 +77,7 @@ export class Requests implements PowerControl {
 
 	/** The machine pauses for its debugger; where none is attached, the run ends. */
 	pause(reason: PauseReason): void {
-		if (this.debugger !== undefined) this.debugger(reason);
-		else this.finish(reason);
+		this.finish(reason);
 	}
 
 	/** A reset of the whole machine goes before one of the processor. */

@@ -5,6 +5,7 @@ import type { AccessSize, ResetKind } from "../bus/device.ts";
 import { EXIT_REASON, type Vcpu } from "../kvm/vcpu.ts";
 import type { Board } from "./board.ts";
 import { whereIs } from "./code-mode.ts";
+import type { RunControl } from "./debugger/run-control.ts";
 import type { GuestClock } from "./guest-clock.ts";
 import type { End } from "./outcome.ts";
 import type { Requests } from "./requests.ts";
@@ -51,6 +52,8 @@ export interface RunLoopParts {
 	readonly turned: () => void;
 	/** Ends intervals of guest time; runs do not go beyond the end of one. */
 	readonly intervals?: { tick(now: number): void; readonly until: number } | undefined;
+	/** A debugger that may stop the guest. */
+	readonly debug?: RunControl | undefined;
 	readonly trace: { readonly exits: TraceLine | undefined; readonly resets: TraceLine | undefined };
 }
 
@@ -77,6 +80,7 @@ export class RunLoop {
 		for (;;) {
 			const step = this.step();
 			if (requests.end !== undefined && step === "end") return requests.end;
+			if (step === "held") await this.rest();
 			if (typeof step === "number") await this.nap(step);
 			else if (step === "exit" && (++exits & (EXITS - 1)) !== 0) continue;
 			const host = hostMs();
@@ -99,22 +103,29 @@ export class RunLoop {
 
 	/**
 	 * Lets the guest run until something must be handled, and handles it; at most until `mark` instructions, more than now, have retired.
-	 * @returns `budget`: a limit came first; a number: the guest sleeps, and the host may for so many milliseconds; `end`: there is one.
+	 * @returns `budget`: a limit came first; a number: the guest sleeps, and the host may for so many milliseconds; `end`: there is one;
+	 *   `held`: a debugger holds the guest.
 	 */
-	step(mark = Number.POSITIVE_INFINITY): "exit" | "budget" | "end" | number {
-		const { vcpu, clock, requests, trace } = this.parts;
+	step(mark = Number.POSITIVE_INFINITY): "exit" | "budget" | "end" | "held" | number {
+		const { vcpu, clock, requests, trace, debug } = this.parts;
 		if (requests.resetKind !== undefined) this.reset();
 		const now = clock.tick();
 		clock.alarms.fireDue(now);
 		this.parts.intervals?.tick(now);
 		const budget = this.budget(now, mark);
 		if (requests.end !== undefined) return "end";
+		const held = debug?.holds() ?? false;
+		if (held === true) return "held";
 		if (this.halted) return this.wait(now);
-		vcpu.processor.setBudget(budget);
+		vcpu.processor.setBudget(held === "finish" ? 1 : budget);
 		const result = vcpu.run();
 		if (result !== 0) throw new Bug(`KVM_RUN: ${result} at ${this.where()}`);
 		if (vcpu.exit.reason === EXIT_REASON.budget) return "budget";
 		trace.exits?.(this.exitName(), { at: this.where() });
+		if (vcpu.exit.reason === EXIT_REASON.debug && debug !== undefined) {
+			debug.exited();
+			return "held";
+		}
 		this.handleExit();
 		return "exit";
 	}
@@ -219,6 +230,7 @@ export class RunLoop {
 		const { processor } = vcpu;
 		if (processor.wakes()) {
 			this.halted = false;
+			if (this.parts.debug?.stepsQuietly) this.parts.debug.stepped();
 			return "exit";
 		}
 		const alarm = processor.interruptible() ? clock.alarms.next() : undefined;
@@ -241,6 +253,21 @@ export class RunLoop {
 		turned();
 		await sleep.for(Math.min(ms, NAP_MS, limits.deadline - hostMs()));
 		if (hostMs() >= limits.deadline) requests.finish({ kind: "timeout" });
+	}
+
+	/** The host rests while a debugger holds the guest. */
+	async rest(): Promise<void> {
+		const { debug, limits, turned } = this.parts;
+		turned();
+		await debug?.rest(limits.deadline);
+	}
+
+	/** The machine is reset now: for somebody who holds the guest. @returns false where a reset would end the run. */
+	resetNow(): boolean {
+		if (this.parts.restarted === undefined) return false;
+		this.parts.requests.reset("debugger");
+		this.reset();
+		return true;
 	}
 
 	private reset(): void {

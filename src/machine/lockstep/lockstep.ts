@@ -32,6 +32,7 @@ const FROM_OUTSIDE: ReadonlySet<EndKind> = new Set([
 	"signal",
 	"output-error",
 	"timeout",
+	"killed",
 ]);
 
 /** A machine in a lockstep run. */
@@ -40,6 +41,8 @@ interface Runner {
 	readonly requests: Requests;
 	/** What it hears; the first machine hears the host itself. */
 	readonly inputs: readonly RepeatedInput[];
+	/** Steps of its run loop in the slice in hand. */
+	steps: number;
 }
 
 /**
@@ -59,6 +62,8 @@ export class Lockstep {
 	/** State of the generator of slice lengths. */
 	private seed = 1;
 	private nextRam = 0;
+	/** The end of a slice that a debugger holds up. */
+	private mark: number | undefined;
 
 	/** @throws UserError when a machine cannot be built from its configuration. */
 	static async build(parts: Omit<ChassisParts, "engine">): Promise<Lockstep> {
@@ -82,7 +87,8 @@ export class Lockstep {
 			};
 			const requests = new Requests(() => {});
 			const own = { host, requests, sleep: new Sleep(), shadow: true, hostTime, engine: "interpreter" } as const;
-			return { chassis: await Chassis.build({ ...parts, ...own }), requests, inputs: [...inputs.values()] };
+			const { debug: _, ...shared } = parts;
+			return { chassis: await Chassis.build({ ...shared, ...own }), requests, inputs: [...inputs.values()], steps: 0 };
 		};
 		const built: Chassis[] = [];
 		try {
@@ -96,7 +102,7 @@ export class Lockstep {
 			};
 			const first = await Chassis.build({ ...parts, host, hostTime, engine: "lockstep" });
 			built.push(first);
-			const compiled = { chassis: first, requests: parts.requests, inputs: [] };
+			const compiled = { chassis: first, requests: parts.requests, inputs: [], steps: 0 };
 			const interpreted = await shadow();
 			built.push(interpreted.chassis);
 			const witness = await shadow();
@@ -137,9 +143,10 @@ export class Lockstep {
 			this.time.ns = this.parts.hostTime();
 			const nap = this.slice();
 			if (requests.end !== undefined) {
-				this.compareRam();
+				if (this.mark === undefined) this.compareRam();
 				return requests.end;
 			}
+			if (this.mark !== undefined) await this.first.loop.rest();
 			if (nap !== undefined) await this.first.loop.nap(nap);
 			else if ((slices & (SLICES - 1)) !== 0) continue;
 			const host = hostMs();
@@ -160,8 +167,11 @@ export class Lockstep {
 	/** Runs all machines a few instructions further and compares them. @returns milliseconds that the host may sleep. */
 	private slice(): number | undefined {
 		const { first, compiled, interpreted, witness } = this;
-		const mark = first.instructions + this.length();
+		const mark = this.mark ?? first.instructions + this.length();
 		const nap = advance(compiled, mark);
+		// The others follow when the slice is complete: where a debugger stops is not always where a count of instructions ends.
+		this.mark = nap === "held" ? mark : undefined;
+		if (nap === "held") return undefined;
 		const { end } = compiled.requests;
 		const reached = end && FROM_OUTSIDE.has(end.kind) ? first.instructions : mark;
 		advance(interpreted, reached);
@@ -210,12 +220,20 @@ export class Lockstep {
 	}
 }
 
-/** Runs a machine until `mark` instructions have retired, it sleeps, or its run ends. @returns milliseconds that it may sleep. */
-function advance({ chassis, requests, inputs }: Runner, mark: number): number | undefined {
+/** Runs a machine until `mark` instructions have retired, it sleeps, or its run ends. @returns milliseconds that it may sleep; `held` by a debugger. */
+function advance(runner: Runner, mark: number): number | "held" | undefined {
+	const { chassis, requests, inputs } = runner;
 	for (const input of inputs) input.arrive();
-	for (let steps = 0; steps < MOST_STEPS && chassis.instructions < mark && requests.end === undefined; steps++) {
+	while (runner.steps < MOST_STEPS && chassis.instructions < mark && requests.end === undefined) {
 		const step = chassis.loop.step(mark);
-		if (typeof step === "number") return step;
+		if (step === "held") return step;
+		// Where a debugger has stopped the guest, it takes more runs to retire as many instructions.
+		if (step !== "budget") runner.steps++;
+		if (typeof step === "number") {
+			runner.steps = 0;
+			return step;
+		}
 	}
+	runner.steps = 0;
 	return undefined;
 }

@@ -14,7 +14,7 @@ import { provideFirmwareItems } from "../firmware/items.ts";
 import { checkFirmwareEntry, provideKernelItems, ROM_BOOT_PATH } from "../firmware/kernel-items.ts";
 import { GuestMemory, type RefusedDma } from "../guest-memory.ts";
 import { readKernel, readModules } from "../kernel-files.ts";
-import { lowRamSize } from "../memory-map.ts";
+import { lowRamSize, type MemoryMap } from "../memory-map.ts";
 import type { FlashActivity, MachineHost } from "../outcome.ts";
 import type { Trace } from "../trace.ts";
 import { ApicWindow } from "./apic-window.ts";
@@ -126,6 +126,11 @@ export class Pc implements Board {
 	/** See {@link MmioBus.rom}. */
 	rom(address: number): MemoryRange | undefined {
 		return this.memory.mmio.rom(address);
+	}
+
+	/** What is where in guest-physical memory. */
+	get memoryMap(): MemoryMap {
+		return this.memory.map;
 	}
 
 	/** What people call the ROM at an address; see {@link MemoryMap.romName}. */
