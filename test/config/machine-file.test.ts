@@ -70,6 +70,8 @@ log: debug
 trace: [mmio, "ports:0x3f8+8"]
 trace-format: json
 trace-file: trace.jsonl
+gdb: gdb.sock
+pause: true
 `;
 		expect(parse(yaml)).toEqual({
 			machine: "pc",
@@ -112,6 +114,8 @@ trace-file: trace.jsonl
 			trace: [{ category: "mmio" }, { category: "ports", range: { first: 0x3f8n, last: 0x3ffn } }],
 			traceFormat: "json",
 			traceFile: "trace.jsonl",
+			gdb: { path: "gdb.sock" },
+			pause: true,
 		});
 		const named = `${yaml}firmware: ovmf\nflash-vars: vars.fd\n`;
 		expect(parse(named.replaceAll(/^(bios|flash):.*\n( {2}- .*\n)*/gm, ""))).toMatchObject({

@@ -143,6 +143,23 @@ describe.each(ENGINES)("a debugger's watchpoints on the %s", (engine) => {
 		expect(stop(guest)).toEqual([HIT.write, 0x5000n, at(DEC)]);
 	});
 
+	test("a read stops behind its own instruction, wherever in a block it stands", async () => {
+		// L: mov eax, [0x5000]; inc ebx; mov edx, [0x5004]; inc ebx; dec ecx; jnz L
+		const code = [...[0xa1, 0, 0x50, 0, 0, 0x43, 0x8b, 0x15, 4, 0x50, 0, 0, 0x43, 0x49, 0x75, 0xf0], 0xf4];
+		const guest = await create({ code, registers: { ecx: 2000 } });
+		guest.run(3000);
+		watch(guest, 0x5004n, 4n, WATCH_KIND.read);
+		for (let round = 0; round < 10; round++) {
+			expect(stop(guest)).toEqual([HIT.read, 0x5004n, at(12)]);
+			expect(guest.register("ebx") % 2).toBe(1);
+		}
+		watch(guest, 0x5000n, 4n, WATCH_KIND.read);
+		expect(stop(guest)).toEqual([HIT.read, 0x5000n, at(5)]);
+		guest.processor.breakpoints.setWatches([]);
+		guest.runToHalt();
+		expect(guest.register("ebx")).toBe(4000);
+	});
+
 	test("stop behind the iteration of a repeated instruction that hits them", async () => {
 		// rep movsd; hlt
 		const code = [0xf3, 0xa5, 0xf4];

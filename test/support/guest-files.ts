@@ -26,6 +26,7 @@ const PROVIDED = {
 	"qemu-arm": { paths: ["/usr/bin/qemu-system-arm", "/usr/local/bin/qemu-system-arm"], package: "qemu-system-arm" },
 	iasl: { paths: ["/usr/bin/iasl", "/usr/local/bin/iasl"], package: "acpica-tools" },
 	nasm: { paths: ["/usr/bin/nasm", "/usr/local/bin/nasm"], package: "nasm" },
+	gdb: { paths: ["/usr/bin/gdb", "/usr/local/bin/gdb"], package: "gdb" },
 	gcc: { paths: ["/usr/bin/gcc", "/usr/local/bin/gcc"], package: "gcc" },
 	tsvmm: { paths: [fileURLToPath(new URL("../../dist/command/tsvmm.cjs", import.meta.url))], target: "build" },
 	"vmlinuz-cloud-amd64": downloaded("vmlinuz-cloud-amd64"),

@@ -169,10 +169,11 @@ export class Lockstep {
 		const { first, compiled, interpreted, witness } = this;
 		const mark = this.mark ?? first.instructions + this.length();
 		const nap = advance(compiled, mark);
-		// The others follow when the slice is complete: where a debugger stops is not always where a count of instructions ends.
-		this.mark = nap === "held" ? mark : undefined;
-		if (nap === "held") return undefined;
 		const { end } = compiled.requests;
+		// The others follow when the slice is complete: where a debugger stops is not always where a count of instructions ends.
+		const unfinished = nap === "held" || (this.mark !== undefined && end !== undefined && FROM_OUTSIDE.has(end.kind));
+		this.mark = unfinished ? mark : undefined;
+		if (nap === "held" || unfinished) return undefined;
 		const reached = end && FROM_OUTSIDE.has(end.kind) ? first.instructions : mark;
 		advance(interpreted, reached);
 		if (!this.comparison.equal() || (reached === mark && end?.kind !== interpreted.requests.end?.kind)) this.report();

@@ -35,6 +35,9 @@ const PRIVATE: ReadonlySet<string> = new Set<keyof typeof F>([
 	] as const),
 	...(["fpuB", "fpuResult", "fpuRaised", "fpuUp", "area", "wide"] as const),
 	...(["interpreted", "fills", "codeStores"] as const),
+	// One of the machines may be debugged.
+	...(["guestDebug", "breakControl", "stepped", "stops", "stopCount", "watches", "watchCount"] as const),
+	...(["hitKind", "hitAddress"] as const),
 ]);
 
 /** Bits of F.pending that say when somebody looks, not what there is. */

@@ -1,10 +1,13 @@
 import { SEGMENT } from "../../isa/registers.ts";
+import { call } from "../../wasm/function.ts";
 import {
 	F,
 	GUEST_DEBUG,
 	HIT,
 	PENDING,
+	REC_SIZE,
 	SEG,
+	STATUS,
 	STOP_OFFSETS,
 	segmentOffset,
 	WATCH,
@@ -69,29 +72,50 @@ export function defineDebugger(core: Core): void {
 		f.return(kinds);
 	});
 
+	/** `watchOf(state, linear, bytes, kind)` → the first watchpoint for accesses of that kind that has one of these bytes, or 0. */
+	core.define("watchOf", ["i32", "i64", "i32", "i32"], ["i32"], (f) => {
+		const [st, linear, bytes, kind] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const [n, count] = [f.local("i32", 0), f.let(F.watchCount.of(st))];
+		const last = f.let(linear.add(bytes.sub(1).extU()));
+		f.while(n.ltU(count), (_exit, next) => {
+			const entry = f.let(F.watches.of(st).add(n.mul(WATCH_SIZE)));
+			f.set(n, n.add(1));
+			f.brIf(next, WATCH.kinds.of(entry).and(kind).eqz());
+			f.brIf(next, WATCH.first.of(entry).gtU(last).or(WATCH.last.of(entry).ltU(linear)));
+			f.return(entry);
+		});
+		f.return(0);
+	});
+
+	/**
+	 * `readsAlone(state, rec, linear, bytes)` → 0, or stopHere: the instruction reads watched bytes, and others follow it in its block. A
+	 * read cannot end a block, so it runs again by itself, as one does whose read has been answered.
+	 */
+	core.define("readsAlone", ["i32", "i32", "i64", "i32"], ["i32"], (f) => {
+		const [st, rec, linear, bytes] = [f.param(0), f.param(1), f.param(2), f.param(3)];
+		const end = F.blockFirst.of(st).add(F.blockCount.of(st).mul(REC_SIZE));
+		f.returnIf(rec.eqz().or(rec.add(REC_SIZE).geU(end)), 0);
+		f.returnIf(call(core.fn("watchOf"), st, linear, bytes, WATCH_KIND.read).eqz(), 0);
+		F.readRecord.set(f, st, 0);
+		F.replaying.set(f, st, 1);
+		f.return(STATUS.stopHere);
+	});
+
 	/**
 	 * `debuggerWatches(state, linear, bytes, write)`: the stop behind an instruction that reads or writes watched bytes. The first
 	 * one that it touches is told, but a write rather than a read.
 	 */
 	core.define("debuggerWatches", ["i32", "i64", "i32", "i32"], [], (f) => {
 		const [st, linear, bytes, write] = [f.param(0), f.param(1), f.param(2), f.param(3)];
-		const [n, count] = [f.local("i32", 0), f.let(F.watchCount.of(st))];
-		const last = f.let(linear.add(bytes.sub(1).extU()));
-		const kind = f.let(write.add(WATCH_KIND.read));
-		f.while(n.ltU(count), (_exit, next) => {
-			const entry = f.let(F.watches.of(st).add(n.mul(WATCH_SIZE)));
-			f.set(n, n.add(1));
-			f.brIf(next, WATCH.kinds.of(entry).and(kind).eqz());
-			f.brIf(next, WATCH.first.of(entry).gtU(last).or(WATCH.last.of(entry).ltU(linear)));
-			const known = F.hitKind.of(st);
-			f.if(known.eq(HIT.none).or(known.eq(HIT.read).and(write)), () => {
-				const at = f.let(WATCH.first.of(entry));
-				f.if(at.ltU(linear), () => f.set(at, linear));
-				F.hitKind.set(f, st, write.add(HIT.read));
-				F.hitAddress.set(f, st, at);
-			});
-			F.pending.set(f, st, F.pending.of(st).or(PENDING.step));
-			f.return();
+		const entry = f.let(call(core.fn("watchOf"), st, linear, bytes, write.add(WATCH_KIND.read)));
+		f.if(entry.eqz(), () => f.return());
+		const known = F.hitKind.of(st);
+		f.if(known.eq(HIT.none).or(known.eq(HIT.read).and(write)), () => {
+			const at = f.let(WATCH.first.of(entry));
+			f.if(at.ltU(linear), () => f.set(at, linear));
+			F.hitKind.set(f, st, write.add(HIT.read));
+			F.hitAddress.set(f, st, at);
 		});
+		F.pending.set(f, st, F.pending.of(st).or(PENDING.step));
 	});
 }

@@ -431,6 +431,9 @@ function defineAccess(core: Core): void {
 		f.check(call(core.fn("gvaToTlb"), st, linear, bytes, access));
 		f.check(call(core.fn("refuseStore"), st, access, 0));
 		f.check(call(core.fn("tlbToIo"), st, access));
+		f.if(F.breakControl.of(st).and(BREAK_DEBUGGER).ne(0), () => {
+			f.check(call(core.fn("readsAlone"), st, rec, linear, bytes));
+		});
 		F.data.set(f, st, 0);
 		f.check(call(core.fn("runIoList"), st, rec, 0));
 		f.return(call(core.fn("watch"), st, linear, bytes, 0));
