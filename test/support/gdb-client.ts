@@ -102,7 +102,7 @@ export interface DebuggedRun {
 
 /** A machine that waits for its debugger, and a client that is connected. `options` are those of `tsvmm run`. */
 export async function debuggedMachine(options: OptionTexts): Promise<DebuggedRun> {
-	const topics = { romWrites: () => ["a store"], where: async () => ["#0 somewhere"] };
+	const topics = { romWrites: () => ["a store"], where: () => ["#0 somewhere"] };
 	const server = await GdbServer.listen({ address: { host: "127.0.0.1", port: 0 }, waits: true, topics });
 	const debugcon = new RecordedBytes();
 	const machine = new Machine(machineConfig({ timeout: "100s", ...options }), {
