@@ -1,5 +1,7 @@
 import { type BusTarget, RangeBus } from "./range-bus.ts";
 
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
 /** What answers when an access leaves the processor. */
 export type MmioTarget =
 	/** Registers, `offset` of the range's first byte. */
@@ -44,6 +46,8 @@ export class MmioBus {
 	readonly devices = new RangeBus("memory");
 	private readonly romStore: RomStore;
 	private memory: readonly MemoryRange[] = [];
+	/** What {@link pieceOf} made last. */
+	private last = { data: NO_BYTES, start: 0, end: 0, piece: NO_BYTES };
 	/** What of `devices` this bus has mapped, by first address. */
 	private mapped = new Map<number, MmioRange>();
 
@@ -94,12 +98,21 @@ export class MmioBus {
 			const range = this.memory.find((each) => each.last >= at);
 			const inside = range !== undefined && range.first <= at;
 			const end = range === undefined ? Number.POSITIVE_INFINITY : inside ? range.last + 1 : range.first;
-			const piece = data.subarray(done, Math.min(len, done + end - at));
+			const piece = this.pieceOf(data, done, Math.min(len, done + end - at));
 			if (inside) this.access(range, at, isWrite, piece);
 			else if (isWrite) this.devices.writeBytes(at, piece);
 			else this.devices.readBytes(at, piece);
 			done += piece.length;
 		}
+	}
+
+	/** A part of an access's bytes. Guests that store to ROM do so again and again, and a view takes longer than all else here. */
+	private pieceOf(data: Uint8Array, start: number, end: number): Uint8Array {
+		const { last } = this;
+		if (last.data === data && last.start === start && last.end === end) return last.piece;
+		const piece = data.subarray(start, end);
+		this.last = { data, start, end, piece };
+		return piece;
 	}
 
 	/** The memory at an address that the guest may not write; flash is none. */

@@ -74,6 +74,8 @@ class Store implements RomWrite {
 }
 
 const INSTRUCTION = { kind: "instruction" } as const;
+/** No instruction's place. */
+const NOWHERE = { low: -1, high: -1, ip: -1, mode: -1, cs: -1 };
 const DESCRIPTOR = { kind: "descriptor" } as const;
 const PAGE_WALK = { kind: "page-walk" } as const;
 
@@ -87,6 +89,10 @@ export class RomStores {
 	private readonly store: Store;
 	/** The last store with several pieces: its first byte's linear address, offset of its first piece in ROM, and how many instructions had retired. */
 	private whole: { readonly start: bigint; readonly offset: number; readonly retired: number } | undefined;
+	/** Where the store in hand got what {@link fromExit} sets. */
+	private place = NOWHERE;
+	/** What the store in hand's `old` is a view of; undefined where it is something else. */
+	private viewed: MemoryRange | undefined;
 	private lastRom: MemoryRange | undefined;
 	private lastPart = 0;
 	private lastRegion = "";
@@ -122,10 +128,13 @@ export class RomStores {
 		const offset = (part & 0xffff) + ahead;
 		const target = processor.get64(F.exitTarget) + BigInt(ahead);
 		const instructions = this.before();
+		if (store.gpa !== gpa || this.viewed !== rom || store.old.length !== data.length) {
+			this.viewed = rom;
+			store.old = rom.bytes.subarray(gpa - rom.first, gpa - rom.first + data.length);
+		}
 		store.gpa = gpa;
 		store.size = data.length;
 		store.data = data;
-		store.old = rom.bytes.subarray(gpa - rom.first, gpa - rom.first + data.length);
 		store.target = target;
 		store.storeSize = part >>> 16;
 		store.crossing = undefined;
@@ -168,6 +177,7 @@ export class RomStores {
 			store.size += length;
 		}
 		store.old = Buffer.concat(old);
+		this.viewed = undefined;
 		store.storeSize = pages.reduce((sum, { length }) => sum + length, 0);
 		store.data = known === 0 ? undefined : processor.stateBytes(F.data, MOST_BYTES).slice(offset, offset + store.size);
 		this.fromExit();
@@ -190,6 +200,7 @@ export class RomStores {
 		store.size = bytes;
 		store.data = littleEndian(entry, bytes);
 		store.old = old;
+		this.viewed = undefined;
 		store.target = undefined;
 		store.storeSize = bytes;
 		store.crossing = undefined;
@@ -212,6 +223,7 @@ export class RomStores {
 		store.size = data.length;
 		store.data = data;
 		store.old = old;
+		this.viewed = undefined;
 		store.target = undefined;
 		store.storeSize = data.length;
 		store.crossing = undefined;
@@ -245,6 +257,7 @@ export class RomStores {
 		store.data = programs ? event.bytes : cycle;
 		store.size = programs ? event.bytes.length : "length" in event ? event.length : cycle.length;
 		store.old = programs ? event.before : NO_BYTES;
+		this.viewed = undefined;
 		store.target = processor.get64(F.exitTarget);
 		store.storeSize = store.size;
 		store.crossing = undefined;
@@ -274,15 +287,23 @@ export class RomStores {
 		return processor.retired() - (owed ? 0 : 1);
 	}
 
-	/** Who the exit in hand is by. */
+	/** Who the exit in hand is by. A loop's stores come from one place: what has not changed is not read again. */
 	private fromExit(): void {
-		const { processor, store } = this;
+		const { processor, store, place } = this;
 		const mode = processor.get(F.exitMode);
-		store.mode = modeOf(mode);
-		store.cpl = (mode >>> STORE.cplShift) & 3;
-		store.cs = processor.get(F.exitCs);
-		store.rip = processor.get64(F.exitIp);
-		store.linear = processor.get64(F.exitLinear);
+		const cs = processor.get(F.exitCs);
+		const low = processor.get(F.exitLinear);
+		const high = processor.get(F.exitLinear, 4);
+		const ip = processor.get(F.exitIp);
+		const same = place.low === low && place.high === high && place.ip === ip && place.cs === cs;
+		if (!same || place.mode !== mode) {
+			this.place = { low, high, ip, mode, cs };
+			store.mode = modeOf(mode);
+			store.cpl = (mode >>> STORE.cplShift) & 3;
+			store.cs = cs;
+			store.rip = processor.get64(F.exitIp);
+			store.linear = processor.get64(F.exitLinear);
+		}
 		if (mode & STORE.delivery) store.by = { kind: "delivery", vector: mode >>> STORE.vectorShift };
 		else store.by = mode & STORE.descriptor ? DESCRIPTOR : INSTRUCTION;
 	}
@@ -290,6 +311,7 @@ export class RomStores {
 	/** The processor as it is. */
 	private fromState(): void {
 		const { processor, store } = this;
+		this.place = NOWHERE;
 		store.mode = codeMode(processor);
 		store.cpl = processor.get(F.cpl);
 		this.atRip();
@@ -297,6 +319,7 @@ export class RomStores {
 
 	private atRip(): void {
 		const { processor, store } = this;
+		this.place = NOWHERE;
 		const cs = segmentOffset(SEGMENT.cs);
 		store.cs = processor.get(SEG.selector, cs);
 		store.rip = processor.get64(F.rip);
@@ -327,6 +350,7 @@ export class RomStores {
 		if (pieces.length === 1) return;
 		store.data = Buffer.concat(pieces);
 		store.old = Buffer.concat(olds);
+		this.viewed = undefined;
 		store.size = store.data.length;
 	}
 
