@@ -1,4 +1,4 @@
-import { u8At, u16At, u24At, u32At } from "./bytes.ts";
+import { u8At, u16At, u32At } from "./bytes.ts";
 
 /** Where a processor begins, from the end of a ROM. */
 const RESET_VECTOR = 16;
@@ -23,18 +23,32 @@ function container(bytes: Uint8Array): string | undefined {
 	return undefined;
 }
 
-/** PCI firmware specification 3.0, 5.1. */
+const CODE_TYPES: Readonly<Record<number, string>> = { 0: "x86", 1: "Open Firmware", 3: "EFI" };
+
+/** PCI firmware specification 3.0, 5.1: images one after the other, each with the device it is for, up to one that says it is the last. */
 function optionRom(bytes: Uint8Array): string | undefined {
 	if (u16At(bytes, 0) !== 0xaa55) return undefined;
-	const size = 512 * u8At(bytes, 2);
-	const pci = u16At(bytes, 0x18);
-	const id = (value: number): string => value.toString(16).padStart(4, "0");
-	const device =
-		u32At(bytes, pci) === 0x52494350 ? ` for PCI ${id(u16At(bytes, pci + 4))}:${id(u16At(bytes, pci + 6))}` : "";
 	const whose = maker(bytes);
-	const first = `option ROM${device}, ${size} bytes`;
-	return whose === undefined ? first : `${first}: ${whose}`;
+	const images: string[] = [];
+	let device = "";
+	for (let at = 0; u16At(bytes, at) === 0xaa55; ) {
+		const pci = at + u16At(bytes, at + 0x18);
+		if (u32At(bytes, pci) !== 0x52494350) {
+			images.push(`x86 of ${512 * u8At(bytes, at + 2)} bytes`);
+			break;
+		}
+		const size = 512 * u16At(bytes, pci + 0x10);
+		const type = u8At(bytes, pci + 0x14);
+		images.push(`${CODE_TYPES[type] ?? `type ${type}`} of ${size} bytes`);
+		if (device === "") device = ` for PCI ${hex4(u16At(bytes, pci + 4))}:${hex4(u16At(bytes, pci + 6))}`;
+		if (size === 0 || (u8At(bytes, pci + 0x15) & LAST_IMAGE) !== 0) break;
+		at += size;
+	}
+	return `option ROM${device}, ${images.join(", ")}${whose === undefined ? "" : `: ${whose}`}`;
 }
+
+const LAST_IMAGE = 0x80;
+const hex4 = (value: number): string => value.toString(16).padStart(4, "0");
 
 /** A BIOS ends in a jump, and often a date. */
 function bios(bytes: Uint8Array): string | undefined {
@@ -51,7 +65,7 @@ function bios(bytes: Uint8Array): string | undefined {
 
 function vector(reset: Uint8Array): string {
 	if (u8At(reset, 0) !== 0xea) return `opcode ${u8At(reset, 0).toString(16)}`;
-	return `to ${u16At(reset, 3).toString(16).padStart(4, "0")}:${(u24At(reset, 1) & 0xffff).toString(16).padStart(4, "0")}`;
+	return `to ${hex4(u16At(reset, 3))}:${hex4(u16At(reset, 1))}`;
 }
 
 /** Texts by which builds name themselves. SeaBIOS has its version somewhere else. */

@@ -213,11 +213,30 @@ describe("an image without volumes", () => {
 		["a disk image", join(text("QFI"), Uint8Array.of(0xfb), new Uint8Array(100)), "a qcow2 disk image, not firmware"],
 		["noise", samples.sample(), "nothing that is known"],
 		["a ROM", romWithJump(), "ROM with a jump at its reset vector (to f000:e05b), dated 06/23/99"],
-		["an option ROM", join(u16(0xaa55), Uint8Array.of(4), new Uint8Array(2045)), "option ROM, 2048 bytes"],
+		["an option ROM", join(u16(0xaa55), Uint8Array.of(4), new Uint8Array(2045)), "option ROM, x86 of 2048 bytes"],
+		[
+			"an option ROM for two kinds of firmware",
+			optionRom(),
+			"option ROM for PCI 8086:100e, x86 of 512 bytes, EFI of 1024 bytes",
+		],
 	])("%s is called what it is", (_what, bytes, title) => {
 		expect(parseImage(bytes).title).toBe(title);
 	});
 });
+
+function optionRom(): Uint8Array {
+	const image = (type: number, blocks: number, last: number): Uint8Array => {
+		const bytes = new Uint8Array(512 * blocks);
+		bytes.set(join(u16(0xaa55), Uint8Array.of(blocks)));
+		bytes.set(u16(0x1c), 0x18);
+		bytes.set(
+			join(text("PCIR"), u16(0x8086), u16(0x100e), new Uint8Array(8), u16(blocks), u16(0), Uint8Array.of(type, last)),
+			0x1c,
+		);
+		return bytes;
+	};
+	return join(image(0, 1, 0), image(3, 2, 0x80), new Uint8Array(512));
+}
 
 function romWithJump(): Uint8Array {
 	const rom = new Uint8Array(65536);

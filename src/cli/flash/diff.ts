@@ -2,7 +2,14 @@ import { plural } from "../../base/plural.ts";
 import { hex } from "../../uefi/bytes.ts";
 import type { FirmwareImage } from "../../uefi/image.ts";
 import { type Piece, walk } from "../../uefi/piece.ts";
-import { attributesText, type Variable, variableKey, variableLabel, variablesOf } from "../../uefi/variable-store.ts";
+import {
+	attributesText,
+	type Variable,
+	type VariableRecord,
+	variableKey,
+	variableLabel,
+	variablesOf,
+} from "../../uefi/variable-store.ts";
 import { valueText } from "../../uefi/variable-values.ts";
 import { address, blockSizeOf, readFirmware, storesOf } from "./firmware-file.ts";
 import { pieceText } from "./piece-lines.ts";
@@ -108,7 +115,14 @@ function variableMap(image: FirmwareImage): Map<string, Variable> {
 }
 
 function sameVariable({ current: a }: Variable, { current: b }: Variable): boolean {
-	return a?.attributes === b?.attributes && hex(a?.data ?? new Uint8Array()) === hex(b?.data ?? new Uint8Array());
+	return recordKey(a) === recordKey(b);
+}
+
+/** All that a variable is. */
+function recordKey(record: VariableRecord | undefined): string {
+	if (record === undefined) return "";
+	const { attributes, data, time = new Uint8Array() } = record;
+	return `${attributes} ${hex(data)} ${hex(time)}`;
 }
 
 function fileMap(image: FirmwareImage): Map<string, Piece> {
