@@ -19,7 +19,8 @@ export class FlashReports {
 	/** Before the cells change: `size` bytes of a little-endian number. */
 	program(offset: number, size: number, value: number, kind: "program" | "program-buffer" = "program"): void {
 		if (this.observer === undefined) return;
-		this.programBytes(kind, offset, bytesOf(value, size));
+		const before = this.array.bytes.slice(offset, offset + size);
+		this.observer({ kind, offset, bytes: bytesOf(value, before.length), before });
 	}
 
 	/** Before the cells change. */
@@ -48,5 +49,7 @@ export class FlashReports {
 
 /** A little-endian number of `size` bytes. */
 export function bytesOf(value: number, size: number): Uint8Array {
-	return Uint8Array.from({ length: size }, (_, i) => (value >>> (8 * i)) & 0xff);
+	const bytes = new Uint8Array(size);
+	for (let at = 0, rest = value; at < size; at++, rest >>>= 8) bytes[at] = rest;
+	return bytes;
 }
