@@ -43,6 +43,57 @@ const kinds = (events: readonly FlashEvent[]): string[] =>
 		return `${kind} ${JSON.stringify(rest, (_, value: unknown) => (value instanceof Uint8Array ? [...value] : value))}`;
 	});
 
+describe("flash by QEMU's rules", () => {
+	test("has blocks of several sizes, too, and says so in its query table", () => {
+		const flash = createFlash({
+			blocks: [
+				{ count: 4, size: 4096 },
+				{ count: 2, size: 8192 },
+			],
+		});
+		flash.write(0, 0x98);
+		const table = (from: number, length: number) => Array.from({ length }, (_, at) => flash.read(from + at));
+		expect(table(0x2c, 9)).toEqual([2, 3, 0, 0x10, 0, 1, 0, 0x20, 0]);
+		expect([flash.read(0x15), table(0x40, 5), flash.read(0x4f)]).toEqual([0x40, [0x50, 0x52, 0x49, 0x31, 0x30], 0]);
+		flash.write(0, 0xff);
+		flash.write(0x4fff, 0x20, 0xd0, 0xff);
+		expect([0x3fff, 0x4001, 0x5fff, 0x6001].map((at) => flash.read(at))).toEqual([0xff, 0xff, 0xff, 0x01]);
+		expect(flash.events.filter(({ kind }) => kind === "erase")).toEqual([
+			{ kind: "erase", block: 4, offset: 0x4000, length: 0x2000 },
+		]);
+	});
+
+	test("tells its observer of AMD commands", () => {
+		const flash = createFlash({ ...AMD, readonly: true });
+		cycles(flash, 1, ...unlock(0x555, 0x90), [0x55, 0x98], [0, 0xf0], [0, 0xf0]);
+		cycles(flash, 1, ...unlock(0x555, 0x20), [0, 0xa0], [0x10, 0], [0, 0x90], [0, 0]);
+		cycles(flash, 1, ...unlock(0x555, 0x80), ...unlock(0x1234, 0x30), [0, 0xb0], [0, 0x30], [0, 0x77]);
+		expect(kinds(flash.events)).toEqual([
+			'read-id {"offset":1365}',
+			'romd {"on":false}',
+			'cfi-query {"offset":85}',
+			'read-array {"offset":0}',
+			'read-array {"offset":0}',
+			'romd {"on":true}',
+			'unlock-bypass {"offset":1365}',
+			'romd {"on":false}',
+			'program {"offset":16,"bytes":[0],"before":[16]}',
+			'error {"offset":16,"status":0,"reason":"readonly"}',
+			'romd {"on":true}',
+			'romd {"on":false}',
+			'unlock-bypass-reset {"offset":0}',
+			'romd {"on":true}',
+			'erase {"block":1,"offset":4096,"length":4096}',
+			'error {"offset":4660,"status":0,"reason":"readonly"}',
+			'romd {"on":false}',
+			'suspend {"offset":0}',
+			'resume {"offset":0}',
+			'unknown {"offset":0,"cycles":[119]}',
+			'error {"offset":0,"status":0,"reason":"busy"}',
+		]);
+	});
+});
+
 describe("flash by its own rules tells its observer", () => {
 	test("an Intel program that fails, an erase, a suspend and a resume", () => {
 		const flash = createFlash({ ...BLOCKS, ...STRICT });
