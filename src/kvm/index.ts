@@ -3,7 +3,7 @@
  * codes. Results are 0 or a positive number, or the name of the error that Linux would give as a negative one.
  */
 export type { CpuidEntry } from "../vcpu/cpuid.ts";
-export type { ProcessorHost } from "../vcpu/processor.ts";
+export type { ProcessorHost } from "../vcpu/processor-host.ts";
 export type { HostAccess, HostBuffer } from "./backing.ts";
 export { KVM_CAP } from "./capabilities.ts";
 export { COALESCED_MMIO_MAX, type CoalescedRing, type CoalescedWrite, type CoalescedZone } from "./coalesced.ts";

@@ -1,4 +1,4 @@
-import type { ProcessorHost } from "../vcpu/processor.ts";
+import type { ProcessorHost } from "../vcpu/processor-host.ts";
 import { CoalescedZones } from "./coalesced.ts";
 import { IoEventFds } from "./ioeventfd.ts";
 

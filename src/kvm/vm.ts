@@ -1,7 +1,8 @@
 import { UserError } from "../base/errors.ts";
 import { loadCore } from "../vcpu/core/load.ts";
 import { F } from "../vcpu/layout.ts";
-import { Processor, type ProcessorHost } from "../vcpu/processor.ts";
+import { Processor } from "../vcpu/processor.ts";
+import type { ProcessorHost } from "../vcpu/processor-host.ts";
 import { RING_ENTRY_SIZE } from "../vcpu/slot-table.ts";
 import { PAGE_SIZE, VmMemory } from "../vcpu/vm-memory.ts";
 import { Backing, type HostAccess, type HostBuffer } from "./backing.ts";

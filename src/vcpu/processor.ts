@@ -1,20 +1,17 @@
 import { assert } from "../base/errors.ts";
-import { Decoder } from "../isa/decoder.ts";
+import type { Decoder } from "../isa/decoder.ts";
 import type { Feature } from "../isa/features.ts";
-import { instructionTable } from "../isa/index.ts";
-import { SEGMENT, VECTOR } from "../isa/registers.ts";
+import { SEGMENT } from "../isa/registers.ts";
+import { BlockDecoder } from "./block-decoder.ts";
 import { Breakpoints } from "./breakpoints.ts";
 import { CodeSpace } from "./code-space.ts";
+import type { Compiler } from "./compiler.ts";
 import { FSW } from "./core/control-bits.ts";
 import { controlBits } from "./core/feature-bits.ts";
 import { loadCore } from "./core/load.ts";
 import { cpuidOf, DEFAULT_CPU } from "./cpu-models.ts";
 import { CPUID_ENTRY_SIZE, type CpuidEntry, encodeCpuid, featuresIn, findCpuid, isAmd } from "./cpuid.ts";
 import {
-	ATTR,
-	BLOCK,
-	BLOCK_HEADER,
-	codeSizeOf,
 	EXIT,
 	F,
 	FAR,
@@ -25,7 +22,6 @@ import {
 	GPRS,
 	JUMP_ENTRIES,
 	JUMP_SIZE,
-	KEY,
 	PENDING,
 	REC,
 	REC_SIZE,
@@ -40,98 +36,16 @@ import {
 	TX,
 	TX_SIZE,
 } from "./layout.ts";
-import { MSR_ENTRIES, msrField } from "./msr.ts";
-import { writeRecord } from "./predecode.ts";
+import type { ProcessorHost } from "./processor-host.ts";
+import { resetState } from "./reset.ts";
 import { PAGE_SIZE, type VmMemory } from "./vm-memory.ts";
 
-/** Most instructions in one decoded block. */
-const MAX_BLOCK = 48;
-const NEVER = 0x7fffffff;
 /** What a fault or an exit leaves in the state. */
 const ATTEMPTED = [F.faultPending, F.faultVector, F.faultCode, F.exitReason, F.delivering] as const;
-/** CR0.CD and CR0.NW. */
-const CACHING = 0x60000000n;
 /** One page of them. */
 const MAX_CPUID_ENTRIES = 4096 / CPUID_ENTRY_SIZE;
 
-/** What the processor asks of those around it while it runs. */
-export interface ProcessorHost {
-	/** Interrupt acknowledge: the vector, or -1 where the request is gone. */
-	acknowledge(): number;
-	/**
-	 * The bus inside the hypervisor (local APIC, coalesced zones, ioeventfd), asked before an access without RAM becomes
-	 * an exit. @returns true when it took the write, or stored the answer with `setData`. Absent where nothing is on it.
-	 */
-	readonly bus?:
-		| ((isWrite: boolean, gpa: bigint, length: number, data: bigint, setData: (data: bigint) => void) => boolean)
-		| undefined;
-	/**
-	 * Takes a single port access (IN or OUT) without an exit; absent: they are exits. It may call
-	 * {@link Processor.setBudget}; behind it {@link Processor.setPortTime} passes. @returns the value read.
-	 */
-	port?(isWrite: boolean, port: number, size: number, value: number): number;
-	/**
-	 * FERR#: while CR0.NE is 0, an x87 error waits for the interrupt that this asks for (IRQ 13 of a PC). Absent: such an error
-	 * is #MF whatever CR0.NE says.
-	 */
-	ferr?(): void;
-	/**
-	 * Whether a store to `gpa`, in a readonly slot, is to fault: #GP(0), before it has happened. Asked only while
-	 * {@link Processor.refuseStores} is on.
-	 */
-	refuses?(gpa: number): boolean;
-	/**
-	 * A readonly slot did not take a bit that a page walk was to set. `ip`: offset in CS of the instruction on whose account it was;
-	 * told in the middle of that. Only while {@link Processor.hearLostBits} is on.
-	 */
-	bitsLost?(lost: LostBits): void;
-	/**
-	 * Something happened that {@link Processor.trace} asked for. `what`, a bit of TRACED: `instructions` (at `address`, IP `value`, is
-	 * done); `events` (an exception or interrupt is being delivered: `number` is its vector, and above bit 8 its EVENT kind,
-	 * `address` the error code, `value` the address of a page fault); `misses` (`address` was walked for the ACCESS bits in `number`
-	 * and is at guest-physical `value`).
-	 */
-	traced?(what: number, number: number, address: bigint, value: bigint): void;
-	/** A model-specific register that the core does not keep. @returns the value read, true when written, undefined: #GP. */
-	msr(isWrite: boolean, index: number, value: bigint): bigint | boolean | undefined;
-	/** The guest has written CR8, 0..15; {@link Processor.setTaskPriority} is the other direction. */
-	taskPriority?(value: number): void;
-}
-
-/** Accessed and dirty bits that a page-table entry in a readonly slot did not take. */
-export interface LostBits {
-	/** Where the entry lies; below 2^52. */
-	readonly gpa: number;
-	/** What it was to become. */
-	readonly entry: bigint;
-	/** 4 or 8. */
-	readonly bytes: number;
-	/** Offset in CS of the instruction whose access it was, and its linear address. */
-	readonly ip: bigint;
-	readonly linear: bigint;
-}
-
 type CoreFunction = (...args: (number | bigint)[]) => number;
-
-/** Compiles hot code; see jit/. */
-export interface Compiler {
-	/** Block counts down from this to its compilation. */
-	readonly heat: number;
-	/** A block is hot. */
-	compile(block: number): void;
-	/** A run begins: what has been compiled meanwhile can be used. */
-	poll(): void;
-	/** A block was decoded. */
-	decoded(block: number): void;
-	/** The unit at a block wants its pages confirmed. */
-	verify(block: number): void;
-	/** A unit with an instruction at this linear address (u64) must not run again. */
-	cut(linear: bigint): void;
-	/** A block goes; what was compiled from it must not run again. */
-	removed(block: number): void;
-	/** Every block went. */
-	flushed(): void;
-}
 
 /** Host addresses of code shared by the processors of one VM. */
 const codeSpaces = new WeakMap<VmMemory, CodeSpace>();
@@ -157,12 +71,12 @@ export class Processor {
 	private readonly words: Int32Array;
 	private readonly tlbWords: Int32Array;
 	private readonly view: DataView;
-	private decoderInUse = new Decoder(instructionTable());
+	private blocks = new BlockDecoder(this);
 	/** Those that instructions are decoded for; undefined: all. */
 	features: ReadonlySet<Feature> | undefined;
-	private readonly scratch = new Uint8Array(32);
 	private all: Uint8Array;
-	private compiler: Compiler | undefined;
+	/** {@link setCompiler} sets it. */
+	compiler: Compiler | undefined;
 	/** Whether somebody counts instructions: {@link setBudget} was called. */
 	limited = false;
 	private readonly host: ProcessorHost;
@@ -191,8 +105,8 @@ export class Processor {
 		const { exports } = new WebAssembly.Instance(module, {
 			env: {
 				memory: memory.memory,
-				translate: (_st: number, key: number) => this.translate(key),
-				mend: (_st: number, block: number) => this.mend(block),
+				translate: (_st: number, key: number) => this.blocks.translate(key),
+				mend: (_st: number, block: number) => this.blocks.mend(block),
 				codeWritten: (_st: number, at: number, length: number) => this.codeWritten(at, length),
 				compile: (_st: number, block: number) => this.compiler?.compile(block),
 				verify: (_st: number, block: number) => this.compiler?.verify(block),
@@ -259,6 +173,11 @@ export class Processor {
 		this.compiler?.cut(linear);
 	}
 
+	/** Whether a decoded block is to end before an instruction at this offset in a page. */
+	cutsBlock(offset: number): boolean {
+		return this.debugged?.cutsBlock(offset) ?? false;
+	}
+
 	/** Whether compiled code leaves an instruction at a linear address, signed where it has 64 bits, to the interpreter. */
 	leavesToInterpreter(linear: number): boolean {
 		return this.debugged?.cutsUnit(BigInt.asUintN(64, BigInt(linear))) ?? false;
@@ -323,13 +242,13 @@ export class Processor {
 
 	/** For code as this processor takes it: the object that it hands out does not last. */
 	get decoder(): Decoder {
-		return this.decoderInUse;
+		return this.blocks.decoder;
 	}
 
 	/** Decodes only instructions of these features from now on; absent: everything that there is. No code may be running. */
 	setInstructions(features?: ReadonlySet<Feature>): void {
 		this.features = features;
-		this.decoderInUse = new Decoder(instructionTable(), features);
+		this.blocks = new BlockDecoder(this, features);
 		this.code.flush();
 	}
 
@@ -388,71 +307,9 @@ export class Processor {
 		this.call("flushTlb", 0);
 	}
 
-	/** After power-on or reset, or after INIT, which keeps caching, model-specific registers and the time-stamp counter (SDM 3A table 9-1, P6). */
+	/** After power-on or reset, or after INIT, which keeps caching, model-specific registers and the time-stamp counter. */
 	reset(kind: "power-on" | "init" = "power-on"): void {
-		for (let n = 0; n < 16; n++) this.setGpr(n, 0n);
-		this.set64(F.rip, 0xfff0n);
-		const caching = kind === "init" ? this.get64(F.cr0) & CACHING : CACHING;
-		this.set64(F.cr0, caching | 0x10n);
-		for (const field of [F.cr2, F.cr3, F.cr4, F.efer, F.gdtBase, F.idtBase]) this.set64(field, 0n);
-		this.set64(F.gdtLimit, 0xffffn);
-		this.set64(F.idtLimit, 0xffffn);
-		for (let n = 0; n < 4; n++) this.set64(F.dr, 0n, n * 8);
-		this.set64(F.dr, 0xffff0ff0n, 6 * 8);
-		this.set64(F.dr, 0x400n, 7 * 8);
-		if (kind === "power-on") {
-			for (const { number, reset } of MSR_ENTRIES) this.set64(msrField(number), reset);
-			this.set64(F.tscOffset, -BigInt(this.retired()));
-			this.resetFloatingPoint();
-		}
-		// EDX identifies the processor as CPUID does.
-		this.setGpr(2, BigInt(findCpuid(this.cpuid, 1)?.eax ?? 0));
-		this.set(F.cpl, 0);
-		const data = ATTR.present | ATTR.s | 3;
-		for (const n of [SEGMENT.es, SEGMENT.ss, SEGMENT.ds, SEGMENT.fs, SEGMENT.gs])
-			this.setSegment(n, 0, 0n, 0xffffn, data);
-		this.setSegment(SEGMENT.cs, 0xf000, 0xffff0000n, 0xffffn, ATTR.present | ATTR.s | 0xb);
-		this.setSegment(SEGMENT.ldtr, 0, 0n, 0xffffn, ATTR.present | 2);
-		this.setSegment(SEGMENT.tr, 0, 0n, 0xffffn, ATTR.present | 0xb);
-		for (const field of [
-			F.shadow,
-			F.halted,
-			F.faultPending,
-			F.pending,
-			F.readCount,
-			F.readRecord,
-			F.replaying,
-			F.writeCount,
-			F.writePosition,
-			F.exitReason,
-			F.nmiPending,
-			F.nmiBlocked,
-			F.portAnswered,
-			F.faultDr6,
-			F.skipUnit,
-		])
-			this.set(field, 0);
-		this.set(F.interruptQueued, -1);
-		this.set(F.delivering, -1);
-		this.call("writeFlags", 2);
-		this.refresh();
-		if (this.get(F.interruptLine)) this.set(F.pending, PENDING.interrupt);
-	}
-
-	/** FPU, MMX and vector state as FINIT leaves it, registers cleared: what KVM starts a vCPU with. INIT leaves all of it alone. */
-	private resetFloatingPoint(): void {
-		for (const { offset, bytes } of [
-			{ offset: F.ymm.offset, bytes: 16 * 32 },
-			{ offset: F.fpr.offset, bytes: 8 * 16 },
-		])
-			this.memory.bytes(this.state + offset, bytes).fill(0);
-		for (const field of [F.fsw, F.ftop, F.ftags, F.fop, F.fcs, F.fds, F.fpuIgnore, F.pkru]) this.set(field, 0);
-		this.set64(F.fip, 0n);
-		this.set64(F.fdp, 0n);
-		this.set(F.fcw, 0x37f);
-		this.set(F.mxcsr, 0x1f80);
-		// The x87 component is always on (SDM 3A 2.6).
-		this.set64(F.xcr0, 1n);
+		resetState(this, kind, findCpuid(this.cpuid, 1)?.eax ?? 0);
 	}
 
 	/**
@@ -753,104 +610,10 @@ export class Processor {
 		this.code.invalidate(at >>> 0, length);
 	}
 
-	/** Decodes anew what was written of a block that was kept aside; where it has become another block, it goes. */
-	private mend(block: number): number {
-		const { code, compiler } = this;
-		const { words } = code;
-		const at = block >> 2;
-		const key = words[at + BLOCK.formerKey.offset / 4]!;
-		const host = words[at + BLOCK.host.offset / 4]! >>> 0;
-		const end = host + words[at + BLOCK.bytes.offset / 4]!;
-		const from = words[at + BLOCK.writtenFrom.offset / 4]!;
-		const to = words[at + BLOCK.writtenTo.offset / 4]!;
-		const last = words[at + BLOCK.count.offset / 4]! - 1;
-		for (let n = 0; n <= last; n++) {
-			const record = (block + BLOCK_HEADER + n * REC_SIZE) >> 2;
-			const ip = words[record + REC.ip / 4]! & 0xffff;
-			const length = (words[record + REC.handler / 4]! >>> 16) & 0xff;
-			if (ip + length <= from || ip >= to) continue;
-			const decoded = this.decoderInUse.decode(this.bytes(), host + ip, end, codeSizeOf(key));
-			if (decoded.status !== "ok" || decoded.length !== length || (n < last && decoded.form?.family.ends)) {
-				code.remove(block);
-				return 0;
-			}
-			writeRecord(words, record, decoded, ip);
-		}
-		const heats = key & KEY.single ? undefined : compiler;
-		code.revive(block, heats?.heat ?? NEVER);
-		heats?.decoded(block);
-		return 1;
-	}
-
 	/** Bytes of the whole VM memory; memory grows while RAM is being allocated. */
 	bytes(): Uint8Array {
 		if (this.all.length !== this.memory.size) this.all = new Uint8Array(this.memory.memory.buffer);
 		return this.all;
-	}
-
-	/** Decodes the block at CS:RIP for `key`. @returns its address, 0 with a fault or exit pending. */
-	private translate(key: number): number {
-		const cs = segmentOffset(SEGMENT.cs);
-		const rip = this.get64(F.rip);
-		const linear = (this.get64(SEG.start, cs) + rip) & this.get64(F.linearMask);
-		const long = (key & KEY.long) !== 0;
-		const codeSize = codeSizeOf(key);
-		/** Bytes up to the segment's limit. */
-		const room = long ? Number.POSITIVE_INFINITY : Number(this.get64(SEG.fetchHigh, cs) - rip) + 1;
-		if (room <= 0) {
-			this.call("raise", VECTOR.GP, 0);
-			return 0;
-		}
-		const host = this.call("fetchHost", linear) >>> 0;
-		if (host === 0) return 0;
-		const limit = key & KEY.single ? 1 : MAX_BLOCK;
-		this.code.reserve(limit);
-		const { words } = this.code;
-		const bytes = this.bytes();
-		const pageEnd = host - (host & 4095) + 4096;
-		const last = Math.min(pageEnd, host + room);
-		const block = this.code.reserve(limit);
-		let count = 0;
-		let at = host;
-		let cross = 0;
-		while (count < limit && at < last) {
-			if (count > 0 && this.debugged?.cutsBlock(at & (PAGE_SIZE - 1))) break;
-			let decoded = this.decoderInUse.decode(bytes, at, last, codeSize);
-			if (decoded.status === "truncated") {
-				if (count > 0) break;
-				const rest = last - at;
-				this.scratch.set(bytes.subarray(at, last));
-				let length = rest;
-				if (last === pageEnd && room > rest) {
-					const next = (linear + BigInt(rest)) & this.get64(F.linearMask);
-					const second = this.call("fetchHost", next) >>> 0;
-					if (second === 0) return 0;
-					const more = Math.min(16, room - rest);
-					this.scratch.set(this.bytes().subarray(second, second + more), rest);
-					length += more;
-					cross = second;
-				}
-				decoded = this.decoderInUse.decode(this.scratch, 0, length, codeSize);
-				if (decoded.status === "truncated") {
-					// Cut off by the segment's limit. No block says so: limits change, and the code stays.
-					this.call("raise", VECTOR.GP, 0);
-					return 0;
-				}
-				writeRecord(words, (block + BLOCK_HEADER) >> 2, decoded, 0);
-				at += decoded.length;
-				count = 1;
-				if (at <= pageEnd) cross = 0;
-				break;
-			}
-			writeRecord(words, (block + BLOCK_HEADER + count * REC_SIZE) >> 2, decoded, at - host);
-			at += decoded.length;
-			count++;
-			if (decoded.status !== "ok" || decoded.form?.family.ends) break;
-		}
-		const compiler = key & KEY.single ? undefined : this.compiler;
-		const entered = this.code.enter(count, at - host, host, key, cross, compiler?.heat ?? NEVER);
-		compiler?.decoded(entered);
-		return entered;
 	}
 }
 

@@ -1,8 +1,9 @@
 import { SEGMENT } from "../../isa/registers.ts";
 import type { CodeWatch } from "../code-space.ts";
+import type { Compiler } from "../compiler.ts";
 import { CR0 } from "../core/control-bits.ts";
 import { BLOCK, CODE_PAGE_SIZE, F, KEY, SEG, segmentOffset } from "../layout.ts";
-import type { Compiler, Processor } from "../processor.ts";
+import type { Processor } from "../processor.ts";
 import { type CodePlace, isCanonical, linearOf, pageOf } from "./code-place.ts";
 import type { UnitBlock } from "./discover.ts";
 import * as discovery from "./discover.ts"; // deferred
