@@ -1,7 +1,7 @@
 import { alignUp, isFilled, sum8, u8At, u24At, u64At } from "./bytes.ts";
 import { GUID_SIZE, type Guid, guidAt } from "./guid.ts";
 import { knownName } from "./guid-names.ts";
-import { type Budget, deeper, further, type Piece, type Place, plainPiece } from "./piece.ts";
+import { type Budget, deeper, further, type Piece, type Place, plainPiece, tooMany } from "./piece.ts";
 import { interfaceName, parseSections } from "./section.ts";
 
 const HEADER_SIZE = 24;
@@ -62,6 +62,10 @@ export function parseFiles(volume: Uint8Array, start: number, place: Place, syst
 		if (size < headerSize(rest, system) || size > rest.length) {
 			const problems = [`no file can begin here: it would be ${size} of the ${rest.length} bytes left`];
 			pieces.push(plainPiece("data", rest, further(place, at), { problems }));
+			break;
+		}
+		if (!system.budget.takePiece()) {
+			pieces.push(tooMany(rest, further(place, at)));
 			break;
 		}
 		pieces.push(piece(rest.subarray(0, size), further(place, at), system));

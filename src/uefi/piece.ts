@@ -52,15 +52,25 @@ export interface Place {
 /** Images nest; one that is made to exhaust us does not get far. */
 export const MAX_DEPTH = 24;
 
-/** What one image may take when it is unpacked. */
+/** What one image may take when it is taken apart. */
 export class Budget {
-	/** Bytes. */
-	left = 256 * 2 ** 20;
+	/** Bytes that may still be unpacked. */
+	left = 128 * 2 ** 20;
+	/** Files and sections that may still be found. */
+	private pieces = MAX_PIECES;
 
 	take(bytes: number): void {
 		this.left -= bytes;
 	}
+
+	/** One more file or section; false where there have been too many. */
+	takePiece(): boolean {
+		return this.pieces-- > 0;
+	}
 }
+
+/** Real images have a few thousand. */
+export const MAX_PIECES = 100_000;
 
 /** `place`, `by` bytes further on. */
 export function further(place: Place, by: number): Place {
@@ -79,6 +89,11 @@ export function plainPiece(
 	more: Partial<Pick<Piece, "type" | "name" | "guid" | "details" | "problems" | "body">> = {},
 ): Piece {
 	return { kind, type: "", offset, packed, bytes, body: bytes, details: {}, problems: [], children: [], ...more };
+}
+
+/** What is left of an image that has more pieces than a real one. */
+export function tooMany(bytes: Uint8Array, place: Place): Piece {
+	return plainPiece("data", bytes, place, { problems: [`there are more than ${MAX_PIECES} files and sections`] });
 }
 
 /** All pieces of a tree, each before those inside it. */

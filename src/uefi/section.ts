@@ -3,7 +3,7 @@ import { depexText } from "./depex.ts";
 import { guidAt } from "./guid.ts";
 import { knownName } from "./guid-names.ts";
 import { peDetails, teDetails } from "./pe.ts";
-import { type Budget, deeper, further, MAX_DEPTH, type Piece, type Place, plainPiece } from "./piece.ts";
+import { type Budget, deeper, further, MAX_DEPTH, type Piece, type Place, plainPiece, tooMany } from "./piece.ts";
 import { unpackCompressed, unpackGuided } from "./unpack.ts";
 import { parseVolume } from "./volume.ts";
 
@@ -66,6 +66,10 @@ export function parseSections(bytes: Uint8Array, place: Place, budget: Budget): 
 					type in TYPES ? `a section of ${size} bytes does not fit here` : `there is no section type ${type}`;
 				pieces.push(plainPiece("data", rest, further(place, at), { problems: [problem] }));
 			}
+			break;
+		}
+		if (!budget.takePiece()) {
+			pieces.push(tooMany(bytes.subarray(at), further(place, at)));
 			break;
 		}
 		const section = bytes.subarray(at, at + size);

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { join, text, u16, u32 } from "../../src/base/bytes.ts";
 import { guidBytes } from "../../src/uefi/guid.ts";
 import { parseImage } from "../../src/uefi/image.ts";
-import { MAX_DEPTH, type Piece, walk } from "../../src/uefi/piece.ts";
+import { MAX_DEPTH, MAX_PIECES, type Piece, walk } from "../../src/uefi/piece.ts";
 import * as samples from "../support/packed-samples.ts";
 import * as build from "../support/uefi-image.ts";
 
@@ -195,6 +195,14 @@ describe("a section that packs others", () => {
 			bytes = build.volume([build.file(A, 11, build.section(0x17, bytes))]);
 		const problems = [...walk(parseImage(bytes).pieces)].flatMap((piece) => piece.problems);
 		expect(problems).toEqual([`nested more than ${MAX_DEPTH} deep`]);
+	});
+
+	test("very many of them are not all looked at", () => {
+		const tiny = build.section(0x19, new Uint8Array());
+		const many = new Uint8Array(4 * (MAX_PIECES + 10)).map((_, i) => tiny[i % 4]!);
+		const pieces = [...walk(parseImage(build.volume([build.file(A, DRIVER, many)])).pieces)];
+		expect(pieces.length).toBeLessThan(MAX_PIECES + 10);
+		expect(pieces.flatMap((piece) => piece.problems)).toEqual([`there are more than ${MAX_PIECES} files and sections`]);
 	});
 
 	test("many that promise much do not exhaust the host", () => {

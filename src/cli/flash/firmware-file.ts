@@ -6,7 +6,7 @@ import { parseVariableStore, type VariableStore } from "../../uefi/variable-stor
 import { volumeHeader } from "../../uefi/volume-header.ts";
 
 /** Bytes; flash chips of PCs are smaller. */
-export const IMAGE_LIMIT = 256 * 2 ** 20;
+export const IMAGE_LIMIT = 128 * 2 ** 20;
 
 /** What messages begin with. */
 export const WHAT = "flash";
