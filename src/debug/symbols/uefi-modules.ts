@@ -2,6 +2,7 @@ import type { Guid } from "../../uefi/guid.ts";
 import { Bytes, Damaged } from "./bytes.ts";
 import type { GuestView } from "./guest-view.ts";
 import { type DebugEntry, debugEntry, isPe, moduleOfPath, PE_HEADERS, type PeImage, readPe } from "./pe-image.ts";
+import { wordIn } from "./symbols.ts";
 import { type ListedImage, UefiTables } from "./uefi-tables.ts";
 import { volumeNames } from "./uefi-volumes.ts";
 
@@ -26,6 +27,12 @@ const MARK = 512;
 const LEAST_HEADERS = 64;
 /** Misses remembered, and images. */
 const MOST = 4096;
+/** Where ROM and flash of a PC lie, as far as firmware is in them. */
+const ROM_START = 0xff00_0000n;
+const ROM_END = 0x1_0000_0000n;
+/** `_FVH` in the header of a firmware volume, which begins at a page as all that edk2 makes do. */
+const VOLUME_SIGNATURE = 0x4856_465fn;
+const SIGNATURE_AT = 0x28n;
 /** Sections of files in firmware volumes (UEFI Platform Initialization, volume 3, 2.1.5). */
 const SECTION = { pe: 0x10, te: 0x12, name: 0x15 } as const;
 const SECTIONS_BEHIND = 4;
@@ -42,6 +49,10 @@ export class UefiModules {
 	/** Pages without an image, and how many images were listed then. */
 	private readonly missed = new Map<bigint, number>();
 	private listed = 0;
+	private hasVolume = false;
+	/** Questions until the next look for a volume, which come ever more rarely. */
+	private nextLook = 0;
+	private looks = 0;
 	private names: ReadonlyMap<Guid, string> | undefined;
 
 	constructor(view: GuestView) {
@@ -56,6 +67,7 @@ export class UefiModules {
 		this.list();
 		const page = address / BigInt(PAGE);
 		if (this.missed.get(page) === this.listed) return undefined;
+		if (this.listed === 0 && !this.isUefi()) return undefined;
 		const found = this.known(address) ?? this.scanned(address);
 		if (found === undefined) {
 			if (this.missed.size >= MOST) this.missed.clear();
@@ -68,6 +80,19 @@ export class UefiModules {
 	all(): readonly UefiModule[] {
 		this.list();
 		return [...this.modules.values()];
+	}
+
+	/** Whether there is a firmware volume in the ROM: without one there are no images to look for. */
+	private isUefi(): boolean {
+		if (this.hasVolume || this.nextLook-- > 0) return this.hasVolume;
+		for (let page = ROM_END - BigInt(PAGE); page >= ROM_START && !this.hasVolume; page -= BigInt(PAGE)) {
+			const signature = this.view.read(page + SIGNATURE_AT, 4);
+			this.hasVolume = signature !== undefined && wordIn(signature) === VOLUME_SIGNATURE;
+		}
+		// Flash that takes commands shows nothing: what was not there may be there later.
+		this.nextLook = this.looks;
+		this.looks = Math.min(this.looks * 2 + 1, MOST);
+		return this.hasVolume;
 	}
 
 	private known(address: bigint): Found | undefined {

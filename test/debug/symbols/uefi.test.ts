@@ -19,6 +19,13 @@ const [POINTER, SYSTEM, TABLES, DEBUG, LIST, INFO, IMAGE, PATH] = Array.from(
 	(_, n) => 0x40_0000 + n * 0x1000,
 ) as [...[number, number, number, number, number, number, number, number]];
 
+/** Memory with the mark of a firmware volume in its ROM. */
+function uefiMemory(): SparseMemory {
+	const memory = new SparseMemory();
+	memory.write(0xffe0_0028, Buffer.from("_FVH"));
+	return memory;
+}
+
 interface Listed {
 	readonly base: number;
 	/** Of the file that it came from. */
@@ -74,7 +81,7 @@ describe.each([8, 4] as const)("images that firmware with words of %i bytes list
 	});
 
 	test("appear when they are loaded and disappear with their memory", () => {
-		const memory = new SparseMemory();
+		const memory = uefiMemory();
 		const modules = new UefiModules(memory.view());
 		memory.write(0x600_0000, buildPe({ wide, path: "/b/First.dll" }));
 		expect(modules.at(0x600_1000n)?.name, "by looking for its headers").toBe("First");
@@ -94,7 +101,7 @@ describe("images that run in place", () => {
 		["TE", true],
 		["PE", false],
 	])("with %s headers are found by looking backwards from an address", (_kind, te) => {
-		const memory = new SparseMemory();
+		const memory = uefiMemory();
 		const image = buildPe({ te, wide: false, path: "/b/Build/PeiCore.dll", code: 0x8000 });
 		memory.write(0xfffd_0124, image);
 		const module = new UefiModules(memory.view()).at(0xfffd_0124n + 0x5000n)!;
@@ -104,7 +111,7 @@ describe("images that run in place", () => {
 	});
 
 	test("without a debug directory have the name of their file in the firmware volume", () => {
-		const memory = new SparseMemory();
+		const memory = uefiMemory();
 		const image = buildPe({ te: true });
 		const name = Buffer.from("SecMain\0", "utf16le");
 		const size = 4 + image.length;
@@ -114,12 +121,21 @@ describe("images that run in place", () => {
 		memory.write(next, Buffer.concat([Buffer.from([4 + name.length, 0, 0, 0x15]), name]));
 		expect(new UefiModules(memory.view()).at(0xfffc_1100n)?.name).toBe("SecMain");
 	});
+
+	test("are not looked for where the ROM has no firmware volume", () => {
+		const memory = new SparseMemory();
+		memory.write(0xfffd_0000, buildPe({ wide: false, path: "/b/Pretender.dll" }));
+		const modules = new UefiModules(memory.view());
+		expect(modules.at(0xfffd_1000n)).toBeUndefined();
+		memory.write(0xfff0_0028, Buffer.from("_FVH"));
+		expect(modules.at(0xfffd_1000n)?.name, "flash shows itself again").toBe("Pretender");
+	});
 });
 
 describe("symbols of images in memory", () => {
 	describeWith(["gcc"], "from a build", () => {
 		const bases = [0x600_0000n, 0x700_0000n];
-		const memory = new SparseMemory();
+		const memory = uefiMemory();
 
 		function symbolsFrom(...paths: readonly string[]): { symbols: GuestSymbols; problems: string[] } {
 			const problems: string[] = [];
