@@ -38,6 +38,7 @@ bench: build ## measure speed, beside v86 and QEMU
 	npm run --silent bench
 	npm run --silent bench:kvm
 	npm run --silent bench:flash
+	npm run --silent bench:boot
 
 golden: install ## rewrite golden files and show what changed
 	npm run --silent golden && git diff --stat -- schema test
