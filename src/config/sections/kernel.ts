@@ -7,7 +7,7 @@ export const kernel = [
 		key: "kernel",
 		name: "kernel",
 		kind: path,
-		help: "kernel to boot: Linux bzImage, ELF with a PVH note, Multiboot 1 or 2, plain ELF; with --bios or --flash it is handed to the firmware",
+		help: "kernel to boot: Linux bzImage, ELF with a PVH note, Multiboot 1 or 2, plain ELF; with --firmware, --bios or --flash it is handed to the firmware",
 	}),
 	optional({
 		key: "initrd",
