@@ -195,7 +195,7 @@ const COLUMNS = [
 	["#", (row) => row.number, "number"],
 	["Count", (row) => row.count, "number"],
 	["Address", (row) => row.low, ""],
-	["Value → there", (row) => row.value, ""],
+	["Value", (row) => row.value, ""],
 	["Where", (row) => row.place || row.at, ""],
 	["Instruction", (row) => row.instruction, ""],
 	["First", (row) => row.first, "number"],
@@ -265,13 +265,13 @@ function line(row) {
 		make("td", { class: "number sub" }, String(row.number)),
 		make("td", { class: "number" }, number(row.count)),
 		make("td", {}, make("code", {}, row.range), make("br"), make("span", { class: "sub" }, row.region), row.command && [" ", make("span", { class: "tag" }, row.command)]),
-		make("td", {}, make("code", { class: "value" }, cut(row.value)), row.old && [make("span", { class: "sub" }, " → "), make("code", {}, cut(row.old))], row.faulted && [make("br"), make("span", { class: "tag bad" }, "#GP(0)")]),
+		make("td", {}, make("code", { class: "value" }, cut(row.value)), row.old && [make("br"), make("span", { class: "sub" }, "there: "), make("code", {}, cut(row.old))], row.faulted && [make("br"), make("span", { class: "tag bad" }, "#GP(0)")]),
 		make("td", { class: "wrap" }, row.place ? make("span", { class: "place" }, row.place) : make("code", {}, row.at), row.writer && [make("br"), make("span", { class: "tag" }, row.writer)]),
 		make("td", {}, make("code", { class: "asm" }, row.instruction), make("br"), make("span", { class: "sub" }, row.mode)),
 		make("td", { class: "number" }, row.firstText),
 		make("td", {}, spark(row.timeline)));
 }
-const cut = (value) => value.length > 26 ? value.slice(0, 25) + "…" : value;
+const cut = (value) => value.length > 22 ? value.slice(0, 21) + "…" : value;
 
 function detail(row) {
 	const stacks = row.stacks.map((stack, n) => [
@@ -288,7 +288,7 @@ function detail(row) {
 		make("section", {}, make("h3", {}, "Call stack"), stacks.length ? stacks : make("p", { class: "sub" }, row.place || "none was found"), row.stacksLeftOut && make("p", { class: "sub" }, "and other ways"), doubtful && make("p", { class: "sub" }, "? only looks like a return address")),
 		make("section", {}, make("h3", {}, row.samples.length < row.count ? "The first stores and the last" : "Stores"), samples),
 		make("section", {}, make("h3", {}, "The instruction"), make("table", {}, facts.map(([name, value]) => make("tr", {}, make("td", { class: "sub" }, name), make("td", { style: "white-space: normal" }, value))))),
-		make("section", {}, make("h3", {}, "Addresses"), make("table", {}, row.ranges.map((range) => make("tr", {}, make("td", {}, make("code", {}, range.text)), make("td", {}, plural(range.count, "time"))))), row.rangesJoined ? make("p", { class: "sub" }, "near ranges are shown as one") : ""))));
+		make("section", {}, make("h3", {}, "Addresses"), make("table", {}, row.ranges.map((range) => make("tr", {}, make("td", {}, make("code", {}, range.text)), make("td", {}, plural(range.count, "time"))))), row.rangesJoined ? make("p", { class: "sub" }, "not every byte in between") : ""))));
 }
 
 page.append(header(), facts());

@@ -3,7 +3,9 @@ import { plural } from "../../base/plural.ts";
 import { romMap } from "../../debug/rom-writes/map.ts";
 import type { PlaceReport, SampleReport } from "../../debug/rom-writes/report.ts";
 import {
+	addressText,
 	firstOf,
+	hitRanges,
 	instructionText,
 	modeText,
 	rangeText,
@@ -21,7 +23,7 @@ import type { ResultFile } from "./result-file.ts";
 import type { NumberedRow, SelectedReport } from "./selection.ts";
 
 /** Cells of a region in the map. */
-const CELLS = 2048;
+const CELLS = 1024;
 
 /** One self-contained HTML page. Everything that comes from the guest is data, which the page's script shows as text. */
 export function romWritesPage(result: ResultFile, report: SelectedReport): string {
@@ -93,7 +95,7 @@ function rowData(row: NumberedRow): object {
 		value: storedValue(first),
 		old: first.old === "" ? "" : valueText(first.old, first.size),
 		instruction: row.instruction,
-		at: `${row.cs.slice(2).padStart(4, "0")}:${row.rip.slice(2).padStart(8, "0")}`,
+		at: addressText(row),
 		whole: instructionText(row),
 		code: row.code,
 		mode: modeText(row),
@@ -118,7 +120,7 @@ function rowData(row: NumberedRow): object {
 			})),
 		})),
 		stacksLeftOut: row.stacksLeftOut,
-		ranges: row.ranges.map((range) => ({
+		ranges: hitRanges(row).map((range) => ({
 			text: range.first === range.last ? wide(range.first) : `${wide(range.first)} – ${wide(range.last)}`,
 			count: range.count,
 		})),

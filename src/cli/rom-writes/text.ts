@@ -3,7 +3,9 @@ import { plural } from "../../base/plural.ts";
 import { romMap } from "../../debug/rom-writes/map.ts";
 import type { StackReport } from "../../debug/rom-writes/report.ts";
 import {
+	addressText,
 	firstOf,
+	hitRanges,
 	instructionText,
 	modeText,
 	rangeText,
@@ -128,7 +130,7 @@ export class TextReport {
 
 	/** What was hit, in the order of addresses. */
 	private ranges(rows: readonly NumberedRow[], low: number, high: number): void {
-		const all = rows.flatMap((row) => row.ranges.map((range) => ({ row, ...range })));
+		const all = rows.flatMap((row) => hitRanges(row).map((range) => ({ row, ...range })));
 		const here = all.filter(({ first, last }) => Number(first) <= high && Number(last) >= low);
 		here.sort((a, b) => Number(a.first) - Number(b.first) || a.row.number - b.row.number);
 		this.line("");
@@ -197,7 +199,7 @@ function times({ command }: NumberedRow, count: number): string {
 /** The place of a row's instruction, in short. */
 function whereText(row: NumberedRow): string {
 	if (row.by === "dma") return `DMA of ${row.device ?? "a device"}`;
-	return row.place === undefined ? instructionText(row) : shortPlace(row.place);
+	return row.place === undefined ? `${addressText(row)} ${row.instruction}` : shortPlace(row.place);
 }
 
 function spanText(row: NumberedRow): string {

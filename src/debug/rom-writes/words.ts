@@ -44,11 +44,15 @@ export function storeText({ value, old, size, storeSize, crossing }: SampleRepor
 	return `${what}, ${plural(size, "byte")}${whole}${across}${holds}`;
 }
 
-/** `f000:fff0 (linear 0xffff0) mov [bx], al`. */
-export function instructionText({ cs, rip, linear, mode, instruction }: RowReport): string {
+/** `f000:fff0`. */
+export function addressText({ cs, rip, mode }: RowReport): string {
 	const digits = mode === "prot32" ? 8 : mode === "long" ? 16 : 4;
-	const at = `${cs.slice(2).padStart(4, "0")}:${rip.slice(2).padStart(digits, "0")}`;
-	return `${at} (linear ${linear}) ${instruction}`;
+	return `${cs.slice(2).padStart(4, "0")}:${rip.slice(2).padStart(digits, "0")}`;
+}
+
+/** `f000:fff0 (linear 0xffff0) mov [bx], al`. */
+export function instructionText(row: RowReport): string {
+	return `${addressText(row)} (linear ${row.linear}) ${row.instruction}`;
 }
 
 /** `real mode, CPL 0`. */
@@ -75,6 +79,13 @@ export function writerText(row: RowReport): string {
 /** Who stores: `by f000:0100 (linear 0xf0100) mov [bx], al, in real mode, CPL 0`. */
 export function byText(row: RowReport): string {
 	return `by ${writerText(row)}${instructionText(row)}, in ${modeText(row)}`;
+}
+
+/** Where a row hit. Intervals that are joined tell no more than where the first begins and the last ends. */
+export function hitRanges({ ranges, rangesJoined }: RowReport): RowReport["ranges"] {
+	if (!rangesJoined) return ranges;
+	const [first, last] = [ranges[0]!.first, ranges.at(-1)!.last];
+	return [{ first, last, count: ranges.reduce((sum, { count }) => sum + count, 0) }];
 }
 
 /** The addresses that a row hit: `0xfffc0010..0xfffc0bc7`. */
