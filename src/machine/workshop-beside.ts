@@ -69,10 +69,7 @@ export class WorkshopBeside implements Workshop {
 		}
 		this.waiting.push(done);
 		const message: ToWorker = order;
-		this.worker.port.postMessage(
-			message,
-			order.pages.map(({ bytes }) => bytes.buffer as ArrayBuffer),
-		);
+		this.worker.port.postMessage(message, [order.code.buffer]);
 	}
 
 	/** @throws Bug where the thread has met one. */

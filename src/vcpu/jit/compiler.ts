@@ -4,6 +4,7 @@ import type { Compiler } from "../compiler.ts";
 import { CR0 } from "../core/control-bits.ts";
 import { BLOCK, CODE_PAGE_SIZE, F, KEY, SEG, segmentOffset } from "../layout.ts";
 import type { Processor } from "../processor.ts";
+import { PAGE_SIZE } from "../vm-memory.ts";
 import { type CodePlace, isCanonical, linearOf, pageOf } from "./code-place.ts";
 import type { UnitBlock } from "./discover.ts";
 import * as discovery from "./discover.ts"; // deferred
@@ -274,12 +275,15 @@ export class UnitCompiler implements Compiler {
 			this.byPage.set(host >>> 12, units.add(unit));
 		}
 		processor.code.watch(unit);
+		const code = new Uint8Array(pages.size * PAGE_SIZE);
+		[...pages.values()].forEach((host, n) => code.set(bytes.subarray(host, host + PAGE_SIZE), n * PAGE_SIZE));
 		const order = {
 			roots,
 			key,
 			csBase,
 			csHigh,
-			pages: [...pages].map(([linear, host]) => ({ linear, host, bytes: bytes.slice(host, host + 4096) })),
+			pages: [...pages].map(([linear, host]) => ({ linear, host })),
+			code,
 			executed: [...executed],
 			interpreted: [...interpreted],
 			lookup,

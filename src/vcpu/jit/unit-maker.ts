@@ -5,6 +5,7 @@ import type { Feature } from "../../isa/features.ts";
 import { instructionTable } from "../../isa/index.ts";
 import { ModuleBuilder } from "../../wasm/module.ts";
 import { CODE_PAGE, CODE_PAGE_SIZE } from "../layout.ts";
+import { PAGE_SIZE } from "../vm-memory.ts";
 import { regionOf } from "./code-place.ts";
 import { codeSource, discover } from "./discover.ts";
 import { UnitPrinter } from "./unit.ts";
@@ -42,7 +43,7 @@ export class UnitMaker {
 		const start = hostMs();
 		if (this.next + UNIT_TABLES > this.end) return "full";
 		const { roots, key, csBase, csHigh, lookup, pages } = order;
-		const bytes = new Map(pages.map((page) => [page.linear, { bytes: page.bytes, offset: 0 }]));
+		const bytes = new Map(pages.map(({ linear }, n) => [linear, { bytes: order.code, offset: n * PAGE_SIZE }]));
 		const executed = new Set(order.executed);
 		const interpreted = new Set(order.interpreted);
 		const blocks = discover(roots, {

@@ -7,17 +7,18 @@ import type { CodePlace } from "./code-place.ts";
  */
 export type Lookup = "near" | "anywhere" | "filling";
 
-/** A page of code: its linear address, its offset in VM memory, and the bytes that it had when the order was written. */
+/** A page of code: its linear address, and its offset in VM memory. */
 export interface OrderedPage {
 	readonly linear: number;
 	readonly host: number;
-	readonly bytes: Uint8Array;
 }
 
 /** All that is needed to make a unit, wherever that is done: plain data. */
 export interface UnitOrder extends CodePlace {
 	readonly roots: readonly number[];
 	readonly pages: readonly OrderedPage[];
+	/** The bytes that they had when the order was written, page behind page. */
+	readonly code: Uint8Array<ArrayBuffer>;
 	/** IPs beside the roots whose code has run: targets that go into the unit. */
 	readonly executed: readonly number[];
 	/** IPs of instructions that the unit leaves to the interpreter, for a reason outside the code. */
