@@ -17,16 +17,16 @@ export function parseVolume(bytes: Uint8Array, place: Place, budget: Budget): Pi
 	}
 	const whole = bytes.subarray(0, header.length);
 	const { guid, filesAt } = identity(whole, header);
-	const name = guid === header.fileSystem ? undefined : knownName(guid);
+	const name = guid === undefined ? undefined : knownName(guid);
 	return {
 		...plainPiece("volume", whole, place, {
 			body: whole.subarray(header.headerLength),
 			problems: problems(bytes, header),
 		}),
 		type: fileSystemName(header.fileSystem),
-		guid,
+		...(guid === undefined ? {} : { guid }),
 		...(name === undefined ? {} : { name }),
-		details: { blocks: blocksText(header.blocks), revision: header.revision },
+		details: { fileSystem: header.fileSystem, blocks: blocksText(header.blocks), revision: header.revision },
 		children: contents(whole, header, filesAt, deeper(place), budget),
 	};
 }
@@ -38,18 +38,18 @@ function blocksText(blocks: readonly BlockRun[]): string {
 /** With an extended header the volume has a GUID of its own, and files begin behind it. */
 function identity(
 	whole: Uint8Array,
-	{ extended, headerLength, fileSystem }: VolumeHeader,
-): { guid: Guid; filesAt: number } {
+	{ extended, headerLength }: VolumeHeader,
+): { guid: Guid | undefined; filesAt: number } {
 	const size = u32At(whole, extended + 16);
 	if (extended < headerLength || extended + 20 > whole.length || size < 20 || extended + size > whole.length) {
-		return { guid: fileSystem, filesAt: headerLength };
+		return { guid: undefined, filesAt: headerLength };
 	}
 	return { guid: guidAt(whole, extended), filesAt: extended + size };
 }
 
 function fileSystemName(guid: Guid): string {
 	if (guid === NV_DATA_GUID) return "NVRAM";
-	return knownName(guid) ?? "unknown file system";
+	return knownName(guid) ?? `unknown file system ${guid}`;
 }
 
 function problems(bytes: Uint8Array, header: VolumeHeader): readonly string[] {

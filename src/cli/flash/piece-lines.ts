@@ -78,7 +78,7 @@ export function pieceText(piece: Piece): string {
 const GLIMPSE = 16;
 
 function volumeText({ type, name, guid, details, packed }: Piece): string {
-	const own = name ?? (type === "NVRAM" ? undefined : guid);
+	const own = name ?? guid;
 	const title = own === undefined ? type : `${type} ${own}`;
 	return `volume ${title}, blocks: ${details["blocks"]}${packed ? " (packed)" : ""}`;
 }
