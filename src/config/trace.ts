@@ -26,6 +26,11 @@ export interface TraceWish {
 	readonly range?: AddressRange;
 }
 
+/** Which addresses ranges are of, for people. */
+const ADDRESSES = Object.entries(CATEGORIES)
+	.filter(([, address]) => address !== undefined)
+	.map(([category, address]) => `${category} (${address})`)
+	.join(", ");
 const END = 1n << 64n;
 const HINT = "write FIRST-LAST, FIRST+BYTES or one address";
 
@@ -55,13 +60,7 @@ export const traceWishes: Kind<readonly TraceWish[]> = {
 	},
 	schema: (z) =>
 		z.union([z.array(z.string()), z.string()]).meta({
-			description: `a list of, or separated by commas: none, all, ${TRACE_CATEGORIES.join(", ")}; with a range of addresses after a colon to narrow it`,
+			description: `a list of, or separated by commas: none, all, ${TRACE_CATEGORIES.join(", ")}; with a range of addresses after a colon to narrow it: ${ADDRESSES}`,
 		}),
 	fromFile: (value) => (Array.isArray(value) ? value.join(",") : scalarText(value)),
 };
-
-/** Which addresses ranges are of, for people: `mmio (guest-physical address), …`. */
-export const TRACE_ADDRESSES = Object.entries(CATEGORIES)
-	.filter(([, address]) => address !== undefined)
-	.map(([category, address]) => `${category} (${address})`)
-	.join(", ");

@@ -1,7 +1,7 @@
 import { choice, path } from "../kinds.ts";
 import { list, optional, required } from "../option.ts";
 import { symbolPlace } from "../symbols.ts";
-import { TRACE_ADDRESSES, TRACE_CATEGORIES, traceWishes } from "../trace.ts";
+import { TRACE_CATEGORIES, traceWishes } from "../trace.ts";
 
 export const reporting = [
 	required({
@@ -24,7 +24,7 @@ export const reporting = [
 		name: "trace",
 		kind: traceWishes,
 		default: "none",
-		help: `what to trace, separated by commas: ${TRACE_CATEGORIES.join(", ")}, or all; CATEGORY:FIRST-LAST or CATEGORY:FIRST+BYTES only what has its address there: ${TRACE_ADDRESSES}`,
+		help: `what to trace, separated by commas: ${TRACE_CATEGORIES.join(", ")}, or all; CATEGORY:FIRST-LAST or CATEGORY:FIRST+BYTES only what has its address there`,
 	}),
 	required({
 		key: "traceFormat",
