@@ -73,7 +73,9 @@ export function storeExplainer(view: () => GuestView, load: () => Symbols | unde
 			const symbols = load();
 			if (write.by.kind === "delivery") return [];
 			const { read, registers } = view();
-			return stacks.callStack(atInstruction(registers(), write), read, symbols);
+			const frames = stacks.callStack(atInstruction(registers(), write), read, symbols);
+			// The instruction alone is no news.
+			return frames.length === 1 && frames[0]?.place === undefined ? [] : frames;
 		},
 	};
 }
