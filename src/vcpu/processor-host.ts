@@ -23,7 +23,7 @@ export interface ProcessorHost {
 	ferr?(): void;
 	/**
 	 * Whether a store to `gpa`, in a readonly slot, is to fault: #GP(0), before it has happened. Asked only while
-	 * {@link Processor.refuseStores} is on.
+	 * {@link Processor.refuseStores} is on; absent: each one.
 	 */
 	refuses?(gpa: number): boolean;
 	/**

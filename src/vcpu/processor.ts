@@ -568,7 +568,7 @@ export class Processor {
 	}
 
 	private refuses(page: number): number {
-		return this.host.refuses?.(this.getNumber(TX.gpa, page - this.state)) ? 1 : 0;
+		return (this.host.refuses?.(this.getNumber(TX.gpa, page - this.state)) ?? true) ? 1 : 0;
 	}
 
 	private bitsLost(): void {
