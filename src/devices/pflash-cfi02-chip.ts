@@ -1,9 +1,10 @@
 import type { Alarm, Clock } from "../bus/device.ts";
 import type { FlashIdentity } from "./pflash.ts";
 import type { ChipParts, FlashChip } from "./pflash-bank.ts";
+import { PART_BUFFER, PART_TIMES, partIdentity, partQuery } from "./pflash-cfi02-part.ts";
+import { DQ, type Operation, statusOf } from "./pflash-cfi02-status.ts";
 import type { FlashBlock } from "./pflash-geometry.ts";
 import type { FlashLane } from "./pflash-lane.ts";
-import { type FlashTimes, queryTable } from "./pflash-query.ts";
 
 /** What the next write may be. */
 type Cycle =
@@ -26,21 +27,6 @@ type Cycle =
 /** What reads give while the chip does nothing. */
 type Area = "array" | "id" | "query" | "id-query" | "protection";
 
-interface Operation {
-	readonly kind: "program" | "erase" | "chip-erase";
-	/**
-	 * `window`: more sectors may follow; `busy`; `failed`: a cell did not become what was asked for; `aborted`: of a write buffer.
-	 * The last two wait for a reset.
-	 */
-	readonly phase: "window" | "busy" | "failed" | "aborted";
-	/** Bit 7 of the last data. */
-	readonly data7: number;
-	/** Numbers of the blocks. */
-	readonly blocks: readonly number[];
-	/** Guest nanoseconds that it still takes, where it is suspended. */
-	readonly left: number;
-}
-
 export interface Cfi02ChipState {
 	readonly cycle: Cycle;
 	readonly area: Area;
@@ -56,28 +42,17 @@ export interface Cfi02ChipState {
 	readonly words: readonly (readonly [word: number, value: number])[];
 }
 
-/** Status bits. */
-const DQ = { polling: 0x80, toggle: 0x40, failed: 0x20, erasing: 0x08, toggle2: 0x04, aborted: 0x02 } as const;
-
 const UNLOCK_0 = 0x555;
 const UNLOCK_1 = 0x2aa;
 const ADDRESS_MASK = 0x7ff;
 const QUERY_ADDRESS = 0x55;
+/** Among the identifiers: whether its sector is protected. */
+const PROTECTION_ADDRESS = 2;
 
 /** Guest nanoseconds for further sectors; for a program and an erase of what is protected. */
 const MORE_SECTORS = 50_000;
 const REFUSED_PROGRAM = 1000;
 const REFUSED_ERASE = 100_000;
-const TYPICAL: FlashTimes = { program: 6, buffer: 7, erase: 9, chipErase: 0 };
-/** Bytes of the write buffer. */
-const BUFFER = 32;
-
-/** Spansion's, as on S29GL parts: the device code says that two more words follow. */
-const MANUFACTURER = 0x01;
-const LONG_DEVICE = 0x227e;
-const DEVICE_2 = 0x220c;
-const DEVICE_3 = 0x2201;
-
 /**
  * A chip with the AMD command set, as its datasheets have it (AMD Am29LV, Spansion S29GL): cells that only lose bits, a write buffer,
  * several sectors in one erase, suspend and resume of both, status by data polling and toggle bits, and volatile protection of
@@ -115,18 +90,7 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 			changed();
 		});
 		this.protection = new Uint8Array(cells.array.geometry.blockCount).fill(locked ? 1 : 0);
-		this.table = queryTable({
-			commandSet: 2,
-			supply: [0x27, 0x36],
-			typical: TYPICAL,
-			longest: { program: 3, buffer: 5, erase: 4, chipErase: 0 },
-			bus: width === 4 ? 3 : width - 1,
-			buffer: Math.log2(BUFFER),
-			runs,
-			// Version 1.3. Unlock addresses matter; erases can be suspended to read and program; sectors are protected one by one;
-			// advanced sector protection; where small sectors are; programs can be suspended.
-			primary: [0x31, 0x33, 0, 2, 1, 0, 8, 0, 0, 0, 0, 0, bootSectors(runs), 1],
-		});
+		this.table = partQuery(runs, width);
 	}
 
 	get showsArray(): boolean {
@@ -135,7 +99,7 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 
 	read(word: number): number {
 		const { operation } = this;
-		if (operation !== undefined) return this.statusOf(operation, word);
+		if (operation !== undefined) return this.readStatus(operation, word);
 		switch (this.area) {
 			case "array":
 				return this.readArray(word);
@@ -153,7 +117,7 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 		const command = value & 0xff;
 		const { operation, cycle } = this;
 		if (operation !== undefined) this.whileBusy(operation, word, command);
-		else if (cycle === "program") this.program([[word, value]], "program", TYPICAL.program);
+		else if (cycle === "program") this.program([[word, value]], "program", PART_TIMES.program);
 		else if (cycle.startsWith("buffer")) this.writeBuffer(word, value);
 		else if (command === 0xf0 && !this.bypass) this.leave(word);
 		else this.step(word, command);
@@ -203,15 +167,10 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 		this.words = [...state.words];
 	}
 
-	private statusOf({ kind, phase, data7, blocks }: Operation, word: number): number {
-		this.toggles ^= DQ.toggle;
-		if (kind !== "program" && blocks.includes(this.cells.blockAt(word).index)) this.toggles ^= DQ.toggle2;
-		let status = this.toggles;
-		if (kind === "program") status |= ~data7 & DQ.polling;
-		else if (phase !== "window") status |= DQ.erasing;
-		if (phase === "failed") status |= DQ.failed;
-		if (phase === "aborted") status |= DQ.aborted;
-		return status;
+	private readStatus(operation: Operation, word: number): number {
+		const erases = operation.kind !== "program" && operation.blocks.includes(this.cells.blockAt(word).index);
+		this.toggles ^= erases ? DQ.toggle | DQ.toggle2 : DQ.toggle;
+		return statusOf(operation, this.toggles);
 	}
 
 	/** Sectors whose erase is suspended show that in place of their cells. */
@@ -224,24 +183,9 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 	}
 
 	private readIdentity(word: number): number {
-		const { width } = this.cells;
-		const code = (full: number): number => (width === 1 ? full & 0xff : full);
-		switch (word & 0xff) {
-			case 0x00:
-				return this.identity?.manufacturer ?? MANUFACTURER;
-			case 0x01:
-				return this.identity?.device ?? code(LONG_DEVICE);
-			case 0x02: {
-				const { index } = this.cells.blockAt(word);
-				return this.cells.array.readonly ? 1 : this.protection[index]!;
-			}
-			case 0x0e:
-				return code(DEVICE_2);
-			case 0x0f:
-				return code(DEVICE_3);
-			default:
-				return 0;
-		}
+		const address = word & 0xff;
+		if (address !== PROTECTION_ADDRESS) return partIdentity(address, this.cells.width, this.identity);
+		return this.cells.array.readonly ? 1 : this.protection[this.cells.blockAt(word).index]!;
 	}
 
 	private unknown(word: number, command: number): void {
@@ -371,7 +315,7 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 	private writeBuffer(word: number, value: number): void {
 		const { cells, buffer, words } = this;
 		const inBlock = cells.blockAt(word).index === buffer.block;
-		const pageWords = BUFFER / cells.width;
+		const pageWords = PART_BUFFER / cells.width;
 		const page = Math.floor(word / pageWords);
 		if (this.cycle === "buffer-count") {
 			if (!inBlock || value >= pageWords) this.abort(word, value);
@@ -387,7 +331,7 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 				if (words.length === buffer.count) this.cycle = "buffer-confirm";
 			}
 		} else if (!inBlock || (value & 0xff) !== 0x29) this.abort(word, value);
-		else this.program(words, "program-buffer", TYPICAL.buffer);
+		else this.program(words, "program-buffer", PART_TIMES.buffer);
 	}
 
 	/** The buffer is given up; only a reset behind unlock cycles leads on. */
@@ -455,7 +399,7 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 		for (const block of good) cells.erase(block);
 		const reason = cells.array.readonly ? "readonly" : "locked";
 		if (good.length < blocks.length) cells.error(cells.firstWord(blocks[0]!), 0, reason);
-		const left = good.length === 0 ? REFUSED_ERASE : 1_000_000 * 2 ** TYPICAL.erase * good.length;
+		const left = good.length === 0 ? REFUSED_ERASE : 1_000_000 * 2 ** PART_TIMES.erase * good.length;
 		this.operation = undefined;
 		this.begin({ ...operation, phase: "busy", left });
 	}
@@ -546,12 +490,4 @@ export class Cfi02Chip implements FlashChip<Cfi02ChipState> {
 		this.operation = operation;
 		this.alarm.at(this.clock.now() + operation.left);
 	}
-}
-
-/** Where boot sectors are: 2 at the bottom, 3 at the top; 0 where all sectors have one size. */
-function bootSectors(runs: readonly { readonly size: number }[]): number {
-	const [first] = runs;
-	const last = runs.at(-1);
-	if (first === undefined || last === undefined || first.size === last.size) return 0;
-	return first.size < last.size ? 2 : 3;
 }
