@@ -276,7 +276,9 @@ export class UnitCompiler implements Compiler {
 		}
 		processor.code.watch(unit);
 		const code = new Uint8Array(pages.size * PAGE_SIZE);
-		[...pages.values()].forEach((host, n) => code.set(bytes.subarray(host, host + PAGE_SIZE), n * PAGE_SIZE));
+		[...pages.values()].forEach((host, n) => {
+			code.set(bytes.subarray(host, host + PAGE_SIZE), n * PAGE_SIZE);
+		});
 		const order = {
 			roots,
 			key,
