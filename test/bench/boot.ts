@@ -96,6 +96,7 @@ function processorSeconds(pid: number): number {
 async function timeTo(text: string, [program = "", ...words]: readonly string[]): Promise<Time> {
 	const began = performance.now();
 	const child = spawn(program, words, { stdio: ["ignore", "pipe", "inherit"] });
+	const gone = new Promise((resolve) => child.on("exit", resolve));
 	let said = "";
 	let time: Time | undefined;
 	for await (const piece of child.stdout.setEncoding("latin1")) {
@@ -105,6 +106,8 @@ async function timeTo(text: string, [program = "", ...words]: readonly string[])
 		break;
 	}
 	child.kill("SIGKILL");
+	// The next one opens the same files.
+	await gone;
 	if (time === undefined) throw new Error(`${program} never said ${JSON.stringify(text)}: ${said.slice(-300)}`);
 	return time;
 }
