@@ -30,6 +30,14 @@ const GENERAL = [
 	"r15",
 ] as const;
 const SEGMENTS = ["es", "cs", "ss", "ds", "fs", "gs", "ldt", "tr"] as const;
+/** Model-specific registers that say where an operating system is entered (SDM 4 table 2-2). */
+const MSRS: readonly (readonly [name: string, index: number])[] = [
+	["SYSENTER_EIP", 0x176],
+	["STAR", 0xc000_0081],
+	["LSTAR", 0xc000_0082],
+	["FMASK", 0xc000_0084],
+	["KERNEL_GS_BASE", 0xc000_0102],
+];
 const FLAGS = "C.P.A.ZSTIDO";
 
 export const hex = (value: number | bigint, digits = 1): string => value.toString(16).padStart(digits, "0");
@@ -80,6 +88,8 @@ export function systemText(vcpu: Vcpu): readonly string[] {
 	lines.push(`CR0=${hex(cr0, 8)} CR2=${hex(cr2, 16)} CR3=${hex(cr3, 16)} CR4=${hex(cr4, 8)} CR8=${hex(cr8)}`);
 	lines.push(`${db.map((value, n) => `DR${n}=${hex(value, 16)}`).join(" ")} DR6=${hex(dr6, 8)} DR7=${hex(dr7, 8)}`);
 	lines.push(`EFER=${hex(efer, 8)} APIC base=${hex(sregs.apicBase, 8)}`);
+	const msrs = MSRS.map(([name, index]) => ({ name, index, data: 0n })).filter((msr) => vcpu.getMsrs([msr]) === 1);
+	lines.push(msrs.map(({ name, data }) => `${name}=${hex(data, 16)}`).join(" "));
 	if (events.nmi.pending || events.nmi.masked)
 		lines.push(`NMI ${events.nmi.pending ? "pending" : ""}${events.nmi.masked ? "masked" : ""}`);
 	return lines;
