@@ -24,7 +24,7 @@ const PATIENCE_MS = 1000;
 
 const PROBLEMS: Readonly<Record<string, string>> = {
 	EADDRINUSE: "is in use",
-	EACCES: "needs permission",
+	EACCES: "needs permission, or a folder that is there",
 	EADDRNOTAVAIL: "is no address of this machine",
 	ENOENT: "has no such folder",
 	ENOTFOUND: "is no host that can be found",
