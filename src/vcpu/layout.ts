@@ -372,6 +372,8 @@ export const F = {
 	random: f64(),
 	/** Diagnostics: instructions interpreted. */
 	interpreted: f64(),
+	/** Not 0: what runs again with its answer is the delivery of an interrupt, and no instruction. */
+	redelivering: f32(),
 	/** Vector whose delivery is under way, for double faults; -1 none. */
 	delivering: f32(),
 	/** Where walks of PAE and 4- or 5-level paging ended: {@link WALK_CACHE_ENTRIES} rows of {@link WALK_ROW}. */

@@ -43,6 +43,7 @@ export function resetState(processor: Processor, kind: "power-on" | "init", sign
 		F.readCount,
 		F.readRecord,
 		F.replaying,
+		F.redelivering,
 		F.writeCount,
 		F.writePosition,
 		F.exitReason,

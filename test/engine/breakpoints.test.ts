@@ -242,3 +242,21 @@ describe("a debugger's pokes", () => {
 		expect(guest.vcpu.peek(0x40_0ffcn, 4)).toEqual(Uint8Array.of(1, 2, 3, 4));
 	});
 });
+
+describe.each(ENGINES)("an interrupt that comes while a device answers, on the %s", (engine) => {
+	test("waits for the instruction that asked", async () => {
+		// mov eax, [80000000h]; hlt
+		const guest = await TestGuest.create(engine, { code: [0xa1, 0, 0, 0, 0x80, 0xf4], eflags: 0x202 });
+		guest.ram.set([0, 0x20, 8, 0, 0, 0x8e, 0, 0], 0x6000 + 0x40 * 8);
+		guest.ram.set([0xf4], 0x2000);
+		guest.ram.set([0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0], 0x6808);
+		guest.processor.set64(F.idtBase, 0x6000n);
+		guest.processor.set64(F.gdtBase, 0x6800n);
+		expect(guest.run()).toBe(mmio);
+		guest.vcpu.exit.words[0] = 0x1234;
+		guest.vcpu.interrupt(0x40);
+		guest.runToHalt();
+		expect([guest.register("eax"), guest.eip]).toEqual([0x1234, 0x2001]);
+		expect(new DataView(guest.ram.buffer, guest.ram.byteOffset).getUint32(0x7ff4, true)).toBe(0x1005);
+	});
+});

@@ -232,8 +232,10 @@ function defineBoundary(core: Core): void {
 				() => F.interruptQueued.set(f, st, vector),
 			);
 			F.pending.set(f, st, F.pending.of(st).or(PENDING.interrupt));
+			F.redelivering.set(f, st, 1);
 			f.return();
 		});
+		F.redelivering.set(f, st, 0);
 		F.replaying.set(f, st, 0);
 	});
 
@@ -300,7 +302,9 @@ function defineBoundary(core: Core): void {
 				f.drop(call(core.fn("raise"), st, VECTOR.DB, 0));
 				f.br(again);
 			});
-			const blocked = F.guestDebug.of(st).and(GUEST_DEBUG.blockIrq).ne(0);
+			// An instruction whose read has been answered is not interrupted any more: the device would be read twice.
+			const begun = F.replaying.of(st).ne(0).and(F.redelivering.of(st).eqz());
+			const blocked = F.guestDebug.of(st).and(GUEST_DEBUG.blockIrq).ne(0).or(begun);
 			f.if(shadow.eqz().and(pending().and(PENDING.interrupt).ne(0)).and(blocked.eqz()), () => {
 				f.if(F.nmiPending.of(st).ne(0).and(F.nmiBlocked.of(st).eqz()), () => {
 					F.nmiPending.set(f, st, 0);
