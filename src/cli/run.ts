@@ -12,6 +12,7 @@ import { FileWriter, writeFully } from "../host/byte-writer.ts";
 import { Expectations } from "../host/expectations.ts";
 import { isTerminal } from "../host/terminal.ts";
 import type { TextCells } from "../host/text-screen.ts";
+import { favourMainThread } from "../host/thread-priority.ts";
 import type { MachineHost, Outcome, RunningMachine, StopReason } from "../machine/outcome.ts";
 import { Consoles, lost } from "./consoles.ts";
 import { Display } from "./display.ts";
@@ -40,6 +41,8 @@ export async function run(file: string | undefined, flags: GivenOptions, boot: B
 /** Host milliseconds between two progress lines. */
 const PROGRESS = 500;
 
+/** Milliseconds behind which a run is long enough to care about the priorities of its threads. */
+const SETTLED_MS = 30;
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** One run: the machine and everything around it. */
@@ -99,6 +102,7 @@ class Session {
 		this.machine = machine;
 		if (this.early !== undefined) machine.stop(this.early);
 		const progress = this.showProgress(machine);
+		const favour = setTimeout(favourMainThread, SETTLED_MS);
 		try {
 			const outcome = await machine.run();
 			const took = hostMs() - started;
@@ -108,6 +112,7 @@ class Session {
 			return status;
 		} finally {
 			clearInterval(progress);
+			clearTimeout(favour);
 			debug?.close();
 		}
 	}

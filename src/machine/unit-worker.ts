@@ -1,9 +1,11 @@
 import { workerData } from "node:worker_threads";
+import { yieldToOthers } from "../host/thread-priority.ts";
 import { UnitMaker } from "../vcpu/jit/unit-maker.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./workshop-beside.ts";
 
 // The thread in which units are made; see WorkshopBeside.
 const { memory, arena, bytes, port, features, bell } = workerData as WorkerStart;
+yieldToOthers();
 const maker = new UnitMaker(memory, arena, bytes, features);
 const words = new Int32Array(memory.buffer, 0, arena / 4);
 

@@ -9,6 +9,7 @@ import {
 	openSync,
 	readFileSync,
 	rmSync,
+	statSync,
 	symlinkSync,
 	writeFileSync,
 } from "node:fs";
@@ -164,8 +165,10 @@ describeWith(["qemu"], "beside QEMU", (qemu) => {
 	const hold = async (keys = ""): Promise<ChildProcess> => {
 		const child = spawn(qemu, words(path, keys), { stdio: ["pipe", "pipe", "ignore"] });
 		undo.push(() => child.kill("SIGKILL"));
-		// It greets when everything is set up.
 		await once(child.stdout, "data");
+		// It may greet before it has taken its locks.
+		const isLocked = (): boolean => readFileSync("/proc/locks", "utf8").includes(`:${statSync(path).ino} `);
+		await expect.poll(isLocked, { timeout: 10_000 }).toBe(true);
 		return child;
 	};
 
