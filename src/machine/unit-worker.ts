@@ -1,13 +1,13 @@
 import { workerData } from "node:worker_threads";
 import { yieldToOthers } from "../host/thread-priority.ts";
-import { UnitMaker } from "../vcpu/jit/unit-maker.ts";
+import { createUnitMaker } from "../vcpu/jit/unit-maker.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./workshop-beside.ts";
 
 // The thread in which units are made; see WorkshopBeside.
-const { memory, arena, bytes, port, features, bell } = workerData as WorkerStart;
+const { memory, arena, bytes, port, features, bell, ready } = workerData as WorkerStart;
 yieldToOthers();
-const maker = new UnitMaker(memory, arena, bytes, features);
-const words = new Int32Array(memory.buffer, 0, arena / 4);
+const maker = createUnitMaker({ memory, arena, bytes }, features);
+const words = new Int32Array(memory.buffer, 0, Math.max(bell, ready) / 4 + 1);
 
 port.on("message", (message: ToWorker) => {
 	if ("restart" in message) {
@@ -19,3 +19,4 @@ port.on("message", (message: ToWorker) => {
 	// The bell rings when the message is there.
 	Atomics.add(words, bell >> 2, 1);
 });
+Atomics.store(words, ready >> 2, 1);

@@ -11,6 +11,7 @@ import { KEY } from "../../src/vcpu/layout.ts";
 import { TestGuest } from "../support/engine.ts";
 
 const HLT = 0xf4;
+const IDLE = [HLT];
 const folder = mkdtempSync(join(tmpdir(), "tsvmm-"));
 const program = pathToFileURL(join(folder, "unit-worker.cjs"));
 
@@ -42,6 +43,13 @@ async function beside(code: readonly number[], run: (parts: Beside) => Promise<v
 	const compiler = new UnitCompiler(guest.processor, open, 8);
 	guest.processor.setCompiler(compiler);
 	try {
+		if (code !== IDLE) {
+			// The first unit is made in place; from then on it is the thread's turn.
+			await runUntil(guest, () => workshop!.isReady);
+			expect(compiler.made).toBeGreaterThan(0);
+			guest.processor.code.flush();
+			compiler.made = 0;
+		}
 		await run({ guest, compiler, workshop: workshop! });
 	} finally {
 		compiler.close();
@@ -108,7 +116,7 @@ describe("WorkshopBeside", () => {
 		const broken = join(folder, "broken.cjs");
 		writeFileSync(
 			broken,
-			'require("node:worker_threads").workerData.port.once("message", () => { throw new Error("no"); });',
+			'const { memory, ready, port } = require("node:worker_threads").workerData; Atomics.store(new Int32Array(memory.buffer), ready >> 2, 1); port.on("message", (m) => { if (!("restart" in m)) throw new Error("no"); });',
 		);
 		await beside(
 			LOOP,
@@ -120,9 +128,9 @@ describe("WorkshopBeside", () => {
 	});
 
 	it("starts no thread, and closes, where nothing was hot", async () => {
-		await beside([HLT], async ({ guest, workshop }) => {
+		await beside(IDLE, async ({ guest, compiler, workshop }) => {
 			guest.runToHalt();
-			expect(workshop.busy).toBe(0);
+			expect([workshop.busy, workshop.isReady, compiler.made]).toEqual([0, false, 0]);
 		});
 	});
 });

@@ -11,7 +11,7 @@ import { codeSource, discover } from "./discover.ts";
 import { UnitPrinter } from "./unit.ts";
 import { type UnitCall, UnitImports } from "./unit-imports.ts";
 import { MISSES_BORNE, UNIT_LIMITS } from "./unit-limits.ts";
-import type { OrderedPage, UnitOrder, UnitResult } from "./unit-order.ts";
+import type { OrderedPage, TableRoom, UnitOrder, UnitResult } from "./unit-order.ts";
 
 /** More than the tables of any one unit take. */
 const UNIT_TABLES = 1 << 20;
@@ -24,8 +24,8 @@ export class UnitMaker {
 	private next: number;
 	private decoder: Decoder;
 
-	/** `bytes` of VM memory from `arena` on are its own. `features`: those that code is decoded with; absent: all. */
-	constructor(memory: WebAssembly.Memory, arena: number, bytes: number, features: readonly Feature[] | undefined) {
+	/** `features`: those that code is decoded with; undefined: all. */
+	constructor({ memory, arena, bytes }: TableRoom, features: readonly Feature[] | undefined) {
 		this.arena = arena;
 		this.end = arena + bytes;
 		this.next = arena;
@@ -113,6 +113,11 @@ export class UnitMaker {
 		this.words.fill(0, at >> 2, (at + size) >> 2);
 		return at;
 	}
+}
+
+/** A function, as those need who load this file when they call it. */
+export function createUnitMaker(room: TableRoom, features: readonly Feature[] | undefined): UnitMaker {
+	return new UnitMaker(room, features);
 }
 
 function decoderFor(features: readonly Feature[] | undefined): Decoder {

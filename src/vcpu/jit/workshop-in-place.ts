@@ -8,8 +8,8 @@ export class WorkshopInPlace implements Workshop {
 	readonly most = 1;
 	private readonly maker: UnitMaker;
 
-	constructor({ memory, arena, bytes }: TableRoom) {
-		this.maker = new UnitMaker(memory, arena, bytes, undefined);
+	constructor(room: TableRoom) {
+		this.maker = new UnitMaker(room, undefined);
 	}
 
 	make(order: UnitOrder, done: (result: UnitResult) => void): void {
