@@ -103,7 +103,8 @@ describeWith(["tsvmm"], "a flash file that will not do:", () => {
 	});
 });
 
-const describeMounted = hasNamespaces ? describeWith.bind(undefined, ["tsvmm"]) : describe.skip;
+const describeMounted =
+	hasNamespaces || process.env["CI"] === "true" ? describeWith.bind(undefined, ["tsvmm"]) : describe.skip;
 describeMounted(`on a file system of its own (needs root, or user namespaces)`, () => {
 	/** Runs tsvmm in a folder that the commands of `setup` have made; what is there in the end is copied to `out`. */
 	const runThere = (setup: string, unit: string): Ran & { readonly image: Buffer; readonly files: string[] } => {

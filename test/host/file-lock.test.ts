@@ -185,10 +185,13 @@ describeWith(["qemu"], "beside QEMU", (qemu) => {
 		},
 	);
 
-	test.skipIf(helpers.length === 0)("QEMU does not write a flash that is locked, but reads it", async () => {
-		lock();
-		const { status, stderr } = spawnSync(qemu, words(path), { encoding: "utf8", timeout: 10_000 });
-		expect([status, stderr]).toEqual([1, expect.stringContaining('Failed to get "write" lock')]);
-		await hold(",readonly=on");
-	});
+	test.skipIf(helpers.length === 0 && process.env["CI"] !== "true")(
+		"QEMU does not write a flash that is locked, but reads it",
+		async () => {
+			lock();
+			const { status, stderr } = spawnSync(qemu, words(path), { encoding: "utf8", timeout: 10_000 });
+			expect([status, stderr]).toEqual([1, expect.stringContaining('Failed to get "write" lock')]);
+			await hold(",readonly=on");
+		},
+	);
 });

@@ -1,15 +1,8 @@
 import type { Vcpu } from "../../kvm/vcpu.ts";
 import type { KvmSegment } from "../../kvm/vcpu-sregs.ts";
 import type { CodeMode } from "../rom-write.ts";
+import { MODES } from "../rom-writes/words.ts";
 import { viewOf } from "../symbols/guest-view.ts";
-
-const MODES: Readonly<Record<CodeMode, string>> = {
-	real: "real mode",
-	v86: "virtual-8086 mode",
-	prot16: "16-bit protected mode",
-	prot32: "32-bit protected mode",
-	long: "64-bit mode",
-};
 
 const GENERAL = [
 	"rax",

@@ -2,7 +2,8 @@ import { plural } from "../../base/plural.ts";
 import { placeText } from "../symbols/symbols.ts";
 import type { PlaceReport, RowReport, SampleReport } from "./report.ts";
 
-const MODES: Readonly<Record<RowReport["mode"], string>> = {
+/** How code is to be read, in words. */
+export const MODES: Readonly<Record<RowReport["mode"], string>> = {
 	real: "real mode",
 	v86: "virtual-8086 mode",
 	prot16: "16-bit protected mode",

@@ -82,7 +82,7 @@ describeWith(["gcc"], "unwind tables", () => {
 		expect(compare(join(folder, file), machine, 10_000)).toBeGreaterThan(4);
 	});
 
-	test.skipIf(LIBRARY === undefined)("of the C library say what readelf says", () => {
+	test.skipIf(LIBRARY === undefined && process.env["CI"] !== "true")("of the C library say what readelf says", () => {
 		expect(compare(LIBRARY!, "x86-64", 4000)).toBe(4000);
 	});
 });
